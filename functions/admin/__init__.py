@@ -1,0 +1,79 @@
+"""One public function: the page (`static/`) and the API (`/api/*`).
+
+Health and the page's files are answered before anything heavy is imported. Everything else below
+`/api/` is denied unless the caller proves to be an admin, whatever the path.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, Response
+
+from functions import http
+from shared.domain.errors import NotFound
+
+if TYPE_CHECKING:
+    from starlette.types import Receive, Scope, Send
+
+STATIC = Path(__file__).parent / "static"
+PAGE_HEADERS = {
+    "Content-Security-Policy": "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-cache",
+}
+MAX_API_BODY = 512 * 1024
+
+
+async def handle(request: Request) -> Response:
+    """By path alone."""
+    path = request.url.path
+    if path == "/api/health":
+        return JSONResponse({"status": "ok"}, headers={"Cache-Control": "no-store"})
+    return await http.answer(_api if path == "/api" or path.startswith("/api/") else _page, request)
+
+
+async def handle_as(request: Request, path: str) -> Response:
+    """A target of its own for one route: whatever its own URL is, it means `path`."""
+    scope = {**request.scope, "path": path, "raw_path": path.encode(), "root_path": ""}
+    return await http.answer(_api, Request(scope, request.receive))
+
+
+async def _page(request: Request) -> Response:
+    http_path = request.url.path.lstrip("/") or "index.html"
+    file = (STATIC / http_path).resolve()
+    if request.method not in ("GET", "HEAD") or not file.is_relative_to(STATIC) or not file.is_file():
+        raise NotFound("there is no such page", "Open / for the page, /api/openapi.json for the API.")
+    return FileResponse(file, headers=PAGE_HEADERS)
+
+
+async def _api(request: Request) -> Response:
+    """Who, then how much, then what: in this order, so that a stranger costs and learns nothing."""
+    from functions.admin.access import authenticate
+
+    actor = await authenticate(request)
+    body = await http.read_body(request, MAX_API_BODY)
+    from functions.admin.app import app
+
+    return _Delegated(app(), {**request.scope, "state": {"actor": actor, "body": body}}, body)
+
+
+class _Delegated(Response):
+    """The answer of another ASGI application, which reads the body that was read already."""
+
+    def __init__(self, app: Any, scope: dict[str, Any], body: bytes) -> None:
+        self.app = app
+        self.scope = scope
+        self.request_body = body
+        self.background = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - read already
+        messages = iter([{"type": "http.request", "body": self.request_body, "more_body": False}])
+
+        async def replay() -> Any:
+            return next(messages, None) or await receive()
+
+        await self.app(self.scope, replay, send)

@@ -1,0 +1,58 @@
+"""Who may use the admin API: a member of the admin group with an access token, or an API key."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+from collections.abc import Sequence
+
+from starlette.requests import Request
+
+from shared import logs
+from shared.domain.errors import Forbidden, Misconfigured, Unauthenticated
+from shared.services.context import Actor
+from shared.wiring import Wiring, wiring
+
+KEY_ENTRY = re.compile(r"([A-Za-z0-9_.-]{1,64}):([0-9a-f]{64})")
+HOW = "Send Authorization: Bearer with an API key (scripts/setup key NAME) or an access token of Authentik."
+
+
+async def authenticate(request: Request) -> Actor:
+    """Raises `Unauthenticated`; `Forbidden` for a valid token whose bearer is no admin."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not token.strip():
+        raise Unauthenticated("there are no credentials", HOW)
+    wired = wiring()
+    name = await (_by_token(wired, token.strip()) if token.count(".") == 2 else _by_key(wired, token.strip()))
+    logs.within(actor=name)
+    return Actor(name, request.client.host if request.client else "")
+
+
+async def _by_key(wired: Wiring, token: str) -> str:
+    keys: Sequence[str] = await wired.secret("ADMIN_API_KEYS")
+    given, found = hashlib.sha256(token.encode()).hexdigest(), ""
+    for entry in keys:
+        match = KEY_ENTRY.fullmatch(entry)
+        if match is None:
+            raise Misconfigured(
+                "ADMIN_API_KEYS holds an entry that is not name:sha256", "Make it by scripts/setup key NAME."
+            )
+        if hmac.compare_digest(match[2], given):  # no early end: the time tells nothing
+            found = match[1]
+    if not found:
+        raise Unauthenticated("this API key is not known", HOW)
+    return f"key:{found}"
+
+
+async def _by_token(wired: Wiring, token: str) -> str:
+    """The group is checked at every request: a refresh does not ask for it again."""
+    wired.settings.require("admin")
+    if not wired.settings["AUTHENTIK_ISSUER"]:
+        raise Unauthenticated("access tokens are not accepted here: AUTHENTIK_ISSUER is not set", HOW)
+    claims = await wired.access_claims(token)
+    groups = claims.get("groups")
+    admin_group = wired.settings["ADMIN_GROUP"]
+    if not isinstance(groups, list) or admin_group not in groups:
+        raise Forbidden(f"this account is not in the group {admin_group!r}", "Ask an admin to add it in Authentik.")
+    return f"user:{claims.get('preferred_username') or claims['sub']}"

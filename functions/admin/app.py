@@ -1,0 +1,96 @@
+"""The API as a FastAPI application, made at the first request that needs it."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from functions import http
+from functions.admin import audit, checks, invites, jobs, onboardings, rooms, users
+from functions.admin.models import Problem
+from shared.domain.errors import Invalid, MusterError, NotFound, Rejected
+
+PROBLEM = {"model": Problem, "description": "What went wrong, and what to do about it"}
+PROBLEMS: dict[int | str, dict[str, Any]] = {
+    status: {**PROBLEM, "content": {"application/problem+json": {}}}
+    for status in (400, 401, 403, 404, 409, 413, 429, 502, 503)
+}
+
+
+@cache
+def app() -> FastAPI:
+    """Authentication has happened before (`functions.admin`): no route can be added without it."""
+    api = FastAPI(
+        title="Muster admin API",
+        version="0.1.0",
+        openapi_url="/api/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        responses=PROBLEMS,
+    )
+    for module in (invites, users, onboardings, rooms, jobs, audit, checks):
+        api.include_router(module.router, prefix="/api")
+    api.add_exception_handler(MusterError, _muster)
+    api.add_exception_handler(RequestValidationError, _invalid)
+    api.add_exception_handler(HTTPException, _http)
+    api.openapi = lambda: _documented(api)  # type: ignore[method-assign]
+    return api
+
+
+async def _muster(_: Request, error: Exception) -> Response:
+    return http.problem(error if isinstance(error, MusterError) else MusterError(str(error)))
+
+
+async def _invalid(_: Request, error: Exception) -> Response:
+    """Every wrong field in one answer, with what is expected of it."""
+    found = error.errors() if isinstance(error, RequestValidationError) else []
+    errors = [(_field(entry["loc"]), str(entry["msg"]).removeprefix("Value error, ")) for entry in found]
+    detail = "; ".join(f"{field}: {message}" for field, message in errors)
+    return http.problem(Invalid(detail or "the request is not valid", errors))
+
+
+def _field(location: tuple[Any, ...]) -> str:
+    """ "body.rooms.0" without the "body"; a body that is no JSON at all is "body"."""
+    parts = [str(part) for part in location if part not in ("body", "query", "path", "header")]
+    return ".".join(parts) or "body"
+
+
+async def _http(_: Request, error: Exception) -> Response:
+    status = error.status_code if isinstance(error, HTTPException) else 404
+    if status == 404:
+        return http.problem(NotFound("there is no such route", "GET /api/openapi.json lists them."))
+    rejected = Rejected("this method is not understood here" if status == 405 else "the request was rejected")
+    rejected.status = status  # an instance's own: 405 and its kin come from the router alone
+    answer = http.problem(rejected)
+    if isinstance(error, HTTPException) and error.headers:
+        answer.headers.update(error.headers)
+    return answer
+
+
+def _documented(api: FastAPI) -> dict[str, Any]:
+    """The generated document, with the one way in, and without FastAPI's own 422, which never comes."""
+    if api.openapi_schema is None:
+        document = FastAPI.openapi(api)
+        schemes = document.setdefault("components", {}).setdefault("securitySchemes", {})
+        schemes["bearer"] = {
+            "type": "http",
+            "scheme": "bearer",
+            "description": "An API key, or an access token of Authentik",
+        }
+        for path, operations in document["paths"].items():
+            for operation in operations.values():
+                operation["responses"].pop("422", None)
+                operation["security"] = [] if path == "/api/health" else [{"bearer": []}]
+                for status, answer in operation["responses"].items():
+                    if status.startswith(("4", "5")):
+                        answer["content"] = {
+                            "application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}
+                        }
+        api.openapi_schema = document
+    return api.openapi_schema

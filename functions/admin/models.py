@@ -1,0 +1,455 @@
+"""What goes in and out of the admin API. In: strict, so that a mistake is named; out: what the
+records say, and what to do next."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+from fastapi import Header, Query, Request
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer, StringConstraints
+
+from shared.domain import ids
+from shared.domain.errors import Invalid
+from shared.domain.invites import Invite
+from shared.domain.members import member_id
+from shared.domain.onboarding import Onboarding, Step
+from shared.ports import Account, Room
+from shared.services.context import Actor
+from shared.services.jobs import JobView
+from shared.services.onboardings import View
+
+
+def _printable(value: str) -> str:
+    """Refuses control characters and halves of characters, which no store and no person can read."""
+    if any(
+        (ord(char) < 32 and char not in "\n\t") or ord(char) == 127 or 0xD800 <= ord(char) <= 0xDFFF for char in value
+    ):
+        raise ValueError("expected text without control characters")
+    return value
+
+
+def _matrix_id(value: str) -> str:
+    if value and not _is_member_id(value):
+        raise ValueError("expected a Matrix id such as @ada:example.org")
+    return value
+
+
+def _is_member_id(value: str) -> bool:
+    try:
+        member_id(value)
+    except Invalid:
+        return False
+    return True
+
+
+def _room(value: str) -> str:
+    if not value.isprintable() or not (
+        (value.startswith("!") and " " not in value and len(value) > 1) or _is_alias(value)
+    ):
+        raise ValueError("expected a room id such as !abc:example.org or an alias such as #ops:example.org")
+    return value
+
+
+def _is_alias(value: str) -> bool:
+    local, _, server = value.removeprefix("#").partition(":")
+    return value.startswith("#") and bool(local) and bool(server) and " " not in value
+
+
+def _email(value: str) -> str:
+    local, _, domain = value.rpartition("@")
+    if value and (not local or "." not in domain or " " in value or value.count("@") != 1):
+        raise ValueError("expected an e-mail address such as ada@example.org")
+    return value
+
+
+def _utc(value: datetime) -> str:
+    return value.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+Line = Annotated[str, StringConstraints(strip_whitespace=True, max_length=200), AfterValidator(_printable)]
+Text = Annotated[str, StringConstraints(strip_whitespace=True, max_length=4000), AfterValidator(_printable)]
+Label = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100), AfterValidator(_printable)
+]
+MatrixId = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, max_length=255),
+    AfterValidator(_printable),
+    AfterValidator(_matrix_id),
+]
+Email = Annotated[
+    str, StringConstraints(strip_whitespace=True, max_length=254), AfterValidator(_printable), AfterValidator(_email)
+]
+RoomRef = Annotated[str, StringConstraints(max_length=255), AfterValidator(_printable), AfterValidator(_room)]
+Rooms = Annotated[list[RoomRef], Field(max_length=100)]
+Groups = Annotated[list[Label], Field(max_length=50)]
+Time = Annotated[datetime, PlainSerializer(_utc, return_type=str)]
+Limit = Annotated[int, Query(ge=1, le=200)]
+Cursor = Annotated[str | None, Query(max_length=2000)]
+DryRun = Annotated[bool, Query(description="Says what would happen; nothing is done")]
+IdempotencyKey = Annotated[str, Header(max_length=200)]
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", defer_build=False)
+
+
+class Out(BaseModel):
+    model_config = ConfigDict(defer_build=False)
+
+
+class Problem(Out):
+    type: str
+    title: str
+    status: int
+    detail: str
+    fix: str = ""
+    errors: list[dict[str, str]] = []
+    retry_after: float | None = None
+
+
+# ------------------------------------------------------------------ in
+
+
+class NewInvite(Strict):
+    label: Label
+    rooms: Rooms = []
+    groups: Groups = []
+    email: Email = ""
+    matrix_id: MatrixId = ""
+    expires_in_hours: Annotated[float, Field(gt=0, le=8784)] | None = None
+    expires_at: AwareDatetime | None = None
+    max_uses: Annotated[int, Field(ge=1, le=10_000)] = 1
+    note: Text = ""
+    sponsor: Line = ""
+
+
+class InviteChanges(Strict):
+    label: Label | None = None
+    rooms: Rooms | None = None
+    groups: Groups | None = None
+    email: Email | None = None
+    matrix_id: MatrixId | None = None
+    expires_in_hours: Annotated[float, Field(gt=0, le=8784)] | None = None
+    expires_at: AwareDatetime | None = None
+    max_uses: Annotated[int, Field(ge=1, le=10_000)] | None = None
+    note: Text | None = None
+    sponsor: Line | None = None
+
+
+class NewUser(Strict):
+    first_name: Label
+    last_name: Line = ""
+    email: Email = ""
+    username: Line = ""
+    groups: Groups = []
+    rooms: Rooms = []
+    interests: Text = ""
+    matrix_id: MatrixId = ""
+    organization: Line = ""
+    intro: Text = ""
+    signal_number: Line = ""
+    invited_by: Line = ""
+    skip_indoc_removal: bool = False
+    send_welcome: bool = True
+
+
+class UserChanges(Strict):
+    """`attributes` are merged: a null removes its key. `groups` is the whole list."""
+
+    name: Label | None = None
+    email: Email | None = None
+    groups: Groups | None = None
+    attributes: Annotated[dict[Label, Text | float | bool | None], Field(max_length=50)] | None = None
+
+
+class Onboard(Strict):
+    matrix_id: MatrixId = ""
+    rooms: Rooms = []
+    skip_indoc_removal: bool | None = None
+    send_welcome: bool | None = None
+
+
+class Retry(Strict):
+    steps: Annotated[
+        list[Annotated[str, StringConstraints(min_length=1, max_length=300), AfterValidator(_printable)]],
+        Field(max_length=200),
+    ] = []
+
+
+class Skip(Strict):
+    step: Annotated[str, StringConstraints(min_length=1, max_length=300), AfterValidator(_printable)]
+    reason: Label
+
+
+class RoomsInvite(Strict):
+    matrix_id: Annotated[MatrixId, Field(min_length=4)]
+    rooms: Annotated[Rooms, Field(min_length=1)]
+
+
+class RoomsRemove(Strict):
+    matrix_id: Annotated[MatrixId, Field(min_length=4)]
+    rooms: Rooms | None = None
+    reason: Label
+
+
+# ------------------------------------------------------------------ out
+
+
+class InviteOut(Out):
+    """`settled`: Authentik has what this record says."""
+
+    id: str
+    label: str
+    link: str
+    code: str
+    status: Literal["pending", "redeemed", "expired", "revoked"]
+    expires_at: Time
+    uses: int
+    max_uses: int
+    rooms: list[str]
+    groups: list[str]
+    email: str
+    matrix_id: str
+    note: str
+    sponsor: str
+    created_at: Time
+    created_by: str
+    used_by: list[str]
+    settled: bool
+
+
+class StepOut(Out):
+    state: str
+    attempts: int
+    next_at: Time | None
+    cause: str
+    fix: str
+    detail: str
+    room: str
+    result: dict[str, Any]
+    updated_at: Time | None
+
+
+class MemberOut(Out):
+    """`has_logged_in`: to Matrix, ever; null until looked up."""
+
+    pk: int
+    username: str
+    name: str
+    matrix_id: str
+    matrix_id_given_by: str
+    has_logged_in: bool | None
+
+
+class OnboardingSummary(Out):
+    id: str
+    state: Literal["running", "waiting", "held", "done", "failed"]
+    member: MemberOut
+    source: str
+    invite: str
+    hold: str
+    hold_reason: str
+    created_at: Time
+    finished_at: Time | None
+
+
+class OnboardingOut(OnboardingSummary):
+    steps: dict[str, StepOut]
+
+
+class UserOut(Out):
+    pk: int
+    uid: str
+    username: str
+    name: str
+    email: str
+    active: bool
+    groups: list[str]
+    attributes: dict[str, Any]
+    joined_at: Time | None
+    last_login: Time | None
+    onboarding: str
+
+
+class UserMade(Out):
+    """`recovery_link` or `temporary_password`: shown this once. `secret_shown`: it was, earlier."""
+
+    user: UserOut
+    onboarding: OnboardingOut
+    recovery_link: str | None = None
+    temporary_password: str | None = None
+    secret_shown: bool = False
+
+
+class WayIn(Out):
+    user: UserOut
+    recovery_link: str | None = None
+    temporary_password: str | None = None
+
+
+class RoomOut(Out):
+    room_id: str
+    name: str
+    topic: str
+    alias: str
+    encrypted: bool
+    members: int
+    kind: str
+    join_rule: str
+
+
+class JobItem(Out):
+    room: str
+    state: str
+    attempts: int
+    next_at: Time | None
+    cause: str
+    fix: str
+    result: dict[str, Any]
+
+
+class JobOut(Out):
+    id: str
+    kind: str
+    state: str
+    matrix_id: str
+    reason: str
+    actor: str
+    created_at: Time
+    finished_at: Time | None
+    items: list[JobItem]
+
+
+class Started(Out):
+    onboarding: OnboardingOut
+
+
+class JobStarted(Out):
+    job: JobOut
+
+
+class AuditOut(Out):
+    id: str
+    at: Time
+    actor: str
+    action: str
+    target: str
+    outcome: str
+    detail: dict[str, Any]
+    source: str
+
+
+class CheckOut(Out):
+    name: str
+    ok: bool
+    detail: str
+    fix: str
+
+
+class Listed(Out):
+    next_cursor: str | None
+    total: int
+
+
+class Invites(Listed):
+    items: list[InviteOut]
+
+
+class Users(Listed):
+    items: list[UserOut]
+
+
+class Onboardings(Listed):
+    items: list[OnboardingSummary]
+
+
+class RoomList(Listed):
+    items: list[RoomOut]
+
+
+class AuditList(Listed):
+    items: list[AuditOut]
+
+
+class Checks(Listed):
+    """`ok`: every check is."""
+
+    ok: bool
+    items: list[CheckOut]
+
+
+# ------------------------------------------------------------------ from records
+
+
+def actor_of(request: Request) -> Actor:
+    """Who was authenticated before the route was reached."""
+    actor: Actor = request.state.actor
+    return actor
+
+
+def body_of(request: Request) -> str:
+    """A digest of the body, to tell a repeat from another request under the same key."""
+    return ids.digest(request.state.body.decode("utf-8", "replace"))
+
+
+def invite_out(invite: Invite, now: datetime) -> InviteOut:
+    data = invite.data() | {"status": invite.status(now), "settled": not invite.stale}
+    return InviteOut.model_validate(data)
+
+
+def step_out(step: Step, seen: bool | None) -> StepOut:
+    data = step.data() | {"next_at": step.due_at, "detail": step_detail(step, seen)}
+    return StepOut.model_validate(data)
+
+
+def step_detail(step: Step, seen: bool | None) -> str:
+    """What a glance should tell."""
+    if step.state == "done" and step.kind == "room":
+        if step.result.get("membership") == "join":
+            return "in the room"
+        return "invited, has never logged in" if seen is False else "invited"
+    return str(step.result.get("reason", "")) if step.state == "skipped" else step.cause
+
+
+def onboarding_summary(onboarding: Onboarding, **more: Any) -> dict[str, Any]:
+    member = {
+        "pk": onboarding.account_pk,
+        "username": onboarding.username,
+        "name": onboarding.name,
+        "matrix_id": onboarding.matrix_id,
+        "matrix_id_given_by": onboarding.given_by,
+        "has_logged_in": onboarding.seen,
+    }
+    return onboarding.data() | {"member": member} | more
+
+
+def onboarding_out(view: View) -> OnboardingOut:
+    steps = {step.name: step_out(step, view.onboarding.seen) for step in view.steps}
+    return OnboardingOut.model_validate(onboarding_summary(view.onboarding, state=view.state, steps=steps))
+
+
+def user_out(account: Account) -> UserOut:
+    return UserOut(
+        pk=account.pk,
+        uid=account.uid,
+        username=account.username,
+        name=account.name,
+        email=account.email,
+        active=account.active,
+        groups=list(account.groups),
+        attributes=account.attributes,
+        joined_at=account.joined_at,
+        last_login=account.last_login,
+        onboarding=ids.onboarding_id(account.uid) if account.uid else "",
+    )
+
+
+def room_out(room: Room) -> RoomOut:
+    return RoomOut.model_validate(room, from_attributes=True)
+
+
+def job_out(view: JobView) -> JobOut:
+    items = [JobItem.model_validate(step.data() | {"next_at": step.due_at}) for step in view.steps]
+    return JobOut.model_validate(view.job.data() | {"state": view.state, "items": items})

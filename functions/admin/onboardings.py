@@ -1,0 +1,62 @@
+"""/api/onboardings"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from fastapi import APIRouter, Request
+
+from functions.admin import models as m
+from shared.services import onboardings
+from shared.wiring import wiring
+
+router = APIRouter(tags=["onboardings"])
+
+
+@router.get("/onboardings")
+async def list_onboardings(
+    state: Literal["", "running", "waiting", "held", "done", "failed"] = "",
+    limit: m.Limit = 50,
+    cursor: m.Cursor = None,
+) -> m.Onboardings:
+    found = await onboardings.listing(wiring(), state, limit, cursor)
+    items = [m.OnboardingSummary.model_validate(m.onboarding_summary(item)) for item in found.items]
+    return m.Onboardings(items=items, next_cursor=found.next_cursor, total=found.total)
+
+
+@router.get("/onboardings/{onboarding_id}")
+async def read_onboarding(onboarding_id: str) -> m.OnboardingOut:
+    return m.onboarding_out(await onboardings.view(wiring(), onboarding_id))
+
+
+@router.post("/onboardings/{onboarding_id}/retry")
+async def retry_onboarding(
+    request: Request, onboarding_id: str, wanted: m.Retry | None = None, dry_run: m.DryRun = False
+) -> m.OnboardingOut:
+    """The failed steps again, or those that are named."""
+    steps = wanted.steps if wanted else []
+    return m.onboarding_out(
+        await onboardings.retry(wiring(), m.actor_of(request), onboarding_id, steps, dry_run=dry_run)
+    )
+
+
+@router.post("/onboardings/{onboarding_id}/skip")
+async def skip_step(request: Request, onboarding_id: str, wanted: m.Skip, dry_run: m.DryRun = False) -> m.OnboardingOut:
+    """One step that is not to be done; the reason is kept."""
+    return m.onboarding_out(
+        await onboardings.skip(
+            wiring(), m.actor_of(request), onboarding_id, wanted.step, wanted.reason, dry_run=dry_run
+        )
+    )
+
+
+@router.post("/onboardings/{onboarding_id}/approve")
+async def approve_onboarding(request: Request, onboarding_id: str, dry_run: m.DryRun = False) -> m.OnboardingOut:
+    """A held one goes on, and the account is activated again."""
+    return m.onboarding_out(await onboardings.approve(wiring(), m.actor_of(request), onboarding_id, dry_run=dry_run))
+
+
+@router.post("/onboardings/{onboarding_id}/reject")
+async def reject_onboarding(request: Request, onboarding_id: str, dry_run: m.DryRun = False) -> m.OnboardingOut:
+    """A held one ends, and the account stays deactivated."""
+    return m.onboarding_out(await onboardings.reject(wiring(), m.actor_of(request), onboarding_id, dry_run=dry_run))

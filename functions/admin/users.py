@@ -1,0 +1,142 @@
+"""/api/users"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Query, Request, Response
+
+from functions.admin import models as m
+from shared.domain.errors import Invalid
+from shared.domain.invites import ATTRIBUTE as INVITE_ATTRIBUTE
+from shared.services import onboardings, users
+from shared.wiring import wiring
+
+router = APIRouter(tags=["users"])
+Pk = Annotated[int, Path(ge=1, le=2**31 - 1)]
+ABOUT = ("interests", "organization", "intro", "signal_number", "invited_by", "matrix_id")
+"""Fields of the form that are kept as the account's attributes."""
+OURS = (INVITE_ATTRIBUTE, users.ATTRIBUTE)
+
+
+@router.post("/users", status_code=201)
+async def create_user(
+    request: Request,
+    response: Response,
+    new: m.NewUser,
+    dry_run: m.DryRun = False,
+    idempotency_key: m.IdempotencyKey = "",
+) -> m.UserMade:
+    """An account, its onboarding, and the way in, which is shown this once."""
+    wanted = users.Wanted(
+        first_name=new.first_name,
+        last_name=new.last_name,
+        email=new.email,
+        username=new.username,
+        groups=tuple(new.groups),
+        rooms=tuple(new.rooms),
+        matrix_id=new.matrix_id,
+        attributes={name: value for name in ABOUT if (value := getattr(new, name))},
+        skip_indoc=new.skip_indoc_removal,
+        send_welcome=new.send_welcome,
+        key=idempotency_key,
+        body=m.body_of(request),
+    )
+    made = await users.create(wiring(), m.actor_of(request), wanted, dry_run=dry_run)
+    if dry_run or made.secret_shown:
+        response.status_code = 200
+    return m.UserMade(
+        user=m.user_out(made.account),
+        onboarding=m.onboarding_out(made.view),
+        recovery_link=made.recovery_link or None,
+        temporary_password=made.temporary_password or None,
+        secret_shown=made.secret_shown,
+    )
+
+
+@router.get("/users")
+async def list_users(
+    q: Annotated[str, Query(max_length=200)] = "",
+    active: bool | None = None,
+    group: Annotated[str, Query(max_length=200)] = "",
+    limit: m.Limit = 50,
+    cursor: m.Cursor = None,
+) -> m.Users:
+    """Authentik's own search, oldest first; at most 100 at a time."""
+    size = min(limit, 100)
+    page = _page(cursor, size)
+    found = await users.search(wiring(), q, active, group, page, size)
+    return m.Users(
+        items=[m.user_out(account) for account in found.items],
+        next_cursor=f"{found.next_page}-{size}" if found.next_page else None,
+        total=found.total,
+    )
+
+
+def _page(cursor: str | None, size: int) -> int:
+    """A cursor is a page number and the size that it counts in."""
+    if not cursor:
+        return 1
+    page, _, of = cursor.partition("-")
+    if not (page.isascii() and page.isdigit() and 0 < int(page[:8]) == int(page)) or of != str(size):
+        raise Invalid.field("cursor", "expected the next_cursor of the page before, with the same limit")
+    return int(page)
+
+
+@router.get("/users/{pk}")
+async def read_user(pk: Pk) -> m.UserOut:
+    return m.user_out(await (await wiring().directory()).account(pk))
+
+
+@router.patch("/users/{pk}")
+async def edit_user(request: Request, pk: Pk, changes: m.UserChanges, dry_run: m.DryRun = False) -> m.UserOut:
+    """Only the fields that are there."""
+    given: dict[str, Any] = changes.model_dump(exclude_unset=True)
+    for name, value in given.items():
+        if value is None:
+            raise Invalid.field(name, "expected a value; leave the field out to keep what is there")
+    for name in OURS:
+        if name in given.get("attributes", {}):
+            raise Invalid.field(f"attributes.{name}", "is Muster's own")
+    account = await users.edit(wiring(), m.actor_of(request), pk, given, dry_run=dry_run)
+    return m.user_out(account)
+
+
+@router.post("/users/{pk}/activate")
+async def activate_user(request: Request, pk: Pk, dry_run: m.DryRun = False) -> m.UserOut:
+    return m.user_out(await users.set_active(wiring(), m.actor_of(request), pk, active=True, dry_run=dry_run))
+
+
+@router.post("/users/{pk}/deactivate")
+async def deactivate_user(request: Request, pk: Pk, dry_run: m.DryRun = False) -> m.UserOut:
+    return m.user_out(await users.set_active(wiring(), m.actor_of(request), pk, active=False, dry_run=dry_run))
+
+
+@router.post("/users/{pk}/recovery")
+async def recover_user(request: Request, pk: Pk, dry_run: m.DryRun = False) -> m.WayIn:
+    """A new recovery link, or a new temporary password where the brand has no recovery flow."""
+    made = await users.recovery(wiring(), m.actor_of(request), pk, dry_run=dry_run)
+    link, password = made.recovery_link or None, made.temporary_password or None
+    return m.WayIn(user=m.user_out(made.account), recovery_link=link, temporary_password=password)
+
+
+@router.delete("/users/{pk}", status_code=204)
+async def delete_user(request: Request, pk: Pk, dry_run: m.DryRun = False) -> None:
+    await users.delete(wiring(), m.actor_of(request), pk, dry_run=dry_run)
+
+
+@router.post("/users/{pk}/onboard", status_code=202)
+async def onboard_user(
+    request: Request, pk: Pk, wanted: m.Onboard | None = None, dry_run: m.DryRun = False
+) -> m.Started:
+    """Starts an onboarding, or goes on with theirs: a Matrix id given now resumes what waited for it."""
+    asked = wanted or m.Onboard()
+    account = await (await wiring().directory()).account(pk)
+    view = await onboardings.onboard(
+        wiring(),
+        m.actor_of(request),
+        account,
+        onboardings.Wanted(asked.matrix_id, tuple(asked.rooms), asked.skip_indoc_removal, asked.send_welcome),
+        dry_run=dry_run,
+    )
+    return m.Started(onboarding=m.onboarding_out(view))

@@ -1,0 +1,83 @@
+"""HTTP in, one service call, HTTP out: the only place where an outcome becomes a status."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from shared import logs
+from shared.domain.errors import Invalid, MusterError, TooLarge, TooMany, TryLater
+
+log = logging.getLogger("muster")
+MAX_BODY = 256 * 1024
+"""Bytes. The largest sensible request is a hundredth of it."""
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+async def answer(handler: Handler, request: Request) -> Response:
+    """Runs the handler within the request's log context; every error becomes a problem document."""
+    logs.configure()
+    trace = request.headers.get("x-cloud-trace-context", "").partition("/")[0]
+    logs.CONTEXT.set({"logging.googleapis.com/trace": trace} if trace else {})
+    try:
+        return await handler(request)
+    except MusterError as error:
+        return problem(error)
+    except Exception:
+        log.exception("request failed", extra={"fields": {"path": request.url.path, "method": request.method}})
+        return problem(MusterError("something unexpected went wrong", "It is in the logs; try again."))
+
+
+def problem(error: MusterError) -> Response:
+    """RFC 9457, with the fix beside the detail."""
+    body: dict[str, Any] = {
+        "type": f"urn:muster:problem:{type(error).__name__.lower()}",
+        "title": error.title,
+        "status": error.status,
+        "detail": error.cause,
+        "fix": error.fix,
+    }
+    headers = {}
+    if isinstance(error, Invalid):
+        body["errors"] = [{"field": field, "message": message} for field, message in error.errors]
+    after = error.after if isinstance(error, TooMany | TryLater) else None
+    if after is not None:
+        body["retry_after"] = after
+        headers["Retry-After"] = str(math.ceil(after))
+    if error.status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    return JSONResponse(body, error.status, headers, media_type="application/problem+json")
+
+
+async def read_body(request: Request, limit: int = MAX_BODY) -> bytes:
+    """Raises `TooLarge` without reading on."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > limit:
+            raise TooLarge(f"the body is larger than {limit // 1024} KiB", "Send less at a time.")
+    return bytes(body)
+
+
+def read_json(body: bytes) -> dict[str, Any]:
+    """A JSON object. Raises `Invalid`."""
+    try:
+        found = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise Invalid("the body is not JSON", fix="Send a JSON object in UTF-8.") from error
+    if not isinstance(found, dict):
+        raise Invalid("the body is not a JSON object", fix="Send a JSON object in UTF-8.")
+    return found
+
+
+def only(request: Request, method: str) -> None:
+    """Raises for any other method. 405 would be a vendor's retry loop for a task: 400 says the same."""
+    if request.method != method:
+        raise Invalid(f"{request.method} is not understood here", fix=f"Use {method}.")

@@ -1,0 +1,44 @@
+"""What a person sees: one line per fact, 79 columns, colours only on a terminal."""
+
+from __future__ import annotations
+
+import os
+import sys
+import textwrap
+
+WIDTH, NAME = 79, 15
+BOLD, GREEN, RED, DIM = "1", "32", "31", "2"
+
+
+class Screen:
+    def __init__(self) -> None:
+        self._colours = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+
+    def title(self, text: str) -> None:
+        print(f"\n{self._in(BOLD, text)}\n", flush=True)
+
+    def line(self, name: str, text: str, tail: str = "", *, ok: bool = True) -> None:
+        """A fact that holds or not; `tail` (where it was read, how long it took) stands at the right."""
+        room = WIDTH - 4 - NAME - len(tail) - 1
+        shown = text if len(text) <= room else f"{text[: room - 1]}…"
+        mark = self._in(GREEN, "✓") if ok else self._in(RED, "✗")
+        print(f"  {mark} {name:<{NAME}}{shown:<{room}} {self._in(DIM, tail)}".rstrip(), flush=True)
+
+    def timed(self, name: str, text: str, seconds: float) -> None:
+        first, *rest = textwrap.wrap(text, WIDTH - 4 - NAME - 8) or [""]
+        self.line(name, first, f"{seconds:.1f} s" if seconds else "")
+        for more in rest:
+            print(" " * (4 + NAME) + more, flush=True)
+
+    def say(self, name: str, text: str) -> None:
+        """Never cut: it is there to be copied."""
+        print(f"    {name:<{NAME}}{text}", flush=True)
+
+    def problem(self, text: str) -> None:
+        """Cause and fix, as long as they are."""
+        print(f"  {self._in(RED, '✗')}")
+        for line in text.splitlines():
+            print(textwrap.fill(line, WIDTH, initial_indent="    ", subsequent_indent="    "), flush=True)
+
+    def _in(self, colour: str, text: str) -> str:
+        return f"\033[{colour}m{text}\033[0m" if self._colours and text else text

@@ -1,0 +1,120 @@
+"""Documents' data as JSON that both stores take: which values are allowed, and how a time is told
+from a text. The limits are Firestore's.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from shared.domain.errors import Invalid
+from shared.ports import Data
+
+MAX_DEPTH: Final = 20
+MAX_NAME_BYTES: Final = 1500
+MISSING: Final = object()
+
+_TIME, _TEXT = "\x01", "\x02"
+_RESERVED = re.compile(r"__.*__", re.DOTALL)
+
+
+def tagged(value: Any, name: str = "data", depth: int = 0) -> Any:
+    """JSON for data: datetimes become strings that sort by time and before every other string.
+    Raises `Invalid` naming what no store could keep."""
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, datetime):
+        return _tagged_time(value, name)
+    if isinstance(value, str):
+        return _tagged_text(value, name)
+    if isinstance(value, int | float):
+        return _tagged_number(value, name)
+    if isinstance(value, dict):
+        return _tagged_map(value, name, depth + 1)
+    if isinstance(value, list | tuple):
+        return _tagged_list(value, name, depth + 1)
+    raise Invalid.field(name, f"a {type(value).__name__} cannot be stored; use JSON values and datetimes")
+
+
+def _tagged_time(value: datetime, name: str) -> str:
+    if value.utcoffset() is None:
+        raise Invalid.field(name, "a time needs its zone")
+    return _TIME + value.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def _tagged_text(value: str, name: str) -> str:
+    if not is_unicode(value):
+        raise Invalid.field(name, "is not valid Unicode")
+    return value if value > _TEXT and value[0] > _TEXT else _TEXT + value
+
+
+def _tagged_number(value: float, name: str) -> float:
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise Invalid.field(name, "a whole number must fit into 64 bits")
+    if not math.isfinite(value):
+        raise Invalid.field(name, "must be a finite number")
+    return value
+
+
+def _tagged_map(value: dict[Any, Any], name: str, depth: int) -> dict[str, Any]:
+    _check_depth(name, depth)
+    for key in value:
+        if not isinstance(key, str) or not key or _RESERVED.fullmatch(key):
+            raise Invalid.field(name, f"{key!r} cannot be a key: keys are text, not empty, not __like_this__")
+        if not is_unicode(key) or len(key.encode()) > MAX_NAME_BYTES:
+            raise Invalid.field(name, f"a key must be valid Unicode of at most {MAX_NAME_BYTES} bytes")
+    return {key: tagged(item, f"{name}.{key}", depth) for key, item in value.items()}
+
+
+def _tagged_list(value: Sequence[Any], name: str, depth: int) -> list[Any]:
+    _check_depth(name, depth)
+    if any(isinstance(item, list | tuple) for item in value):
+        raise Invalid.field(name, "a list directly inside a list cannot be stored")
+    return [tagged(item, f"{name}[{index}]", depth) for index, item in enumerate(value)]
+
+
+def _check_depth(name: str, depth: int) -> None:
+    if depth > MAX_DEPTH:
+        raise Invalid.field(name, f"is nested deeper than {MAX_DEPTH} levels")
+
+
+def is_unicode(text: str) -> bool:
+    """False for a lone surrogate, which JSON can spell and UTF-8 cannot."""
+    return text.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in text)
+
+
+def untagged(value: Any) -> Any:
+    """The opposite of `tagged`."""
+    if isinstance(value, str):
+        if value.startswith(_TIME):
+            return datetime.fromisoformat(value[1:])
+        return value.removeprefix(_TEXT)
+    if isinstance(value, dict):
+        return {key: untagged(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [untagged(item) for item in value]
+    return value
+
+
+def dumps(tagged_value: Any) -> str:
+    """One spelling per value, so that equal data are equal text."""
+    return json.dumps(tagged_value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+
+
+def lookup(data: Data, field: str) -> Any:
+    """The value behind a dotted name, or `MISSING`."""
+    value: Any = data
+    for part in field.split("."):
+        if not isinstance(value, dict) or part not in value:
+            return MISSING
+        value = value[part]
+    return value
+
+
+def is_expired(data: Data, now: datetime) -> bool:
+    expiry = data.get("expire_at")
+    return isinstance(expiry, datetime) and expiry <= now

@@ -1,0 +1,97 @@
+"""What a homeserver says of rooms, in our own words. Pure: no call, no clock."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from shared.ports import Power, Room
+
+CREATOR = 2**53
+"""A creator's power in rooms of version 12 and later: above any level that can be written down."""
+
+
+@dataclass(frozen=True, slots=True)
+class Creation:
+    """From m.room.create, which never changes. `creators` have infinite power, from version 12 on;
+    before that `creator` has 100 in a room that has no power levels."""
+
+    creator: str
+    creators: frozenset[str]
+
+
+def creation_of(event: Mapping[str, Any]) -> Creation:
+    """`event`: the whole m.room.create event; its sender is the creator (spec, room version 11)."""
+    content = event.get("content") or event  # a homeserver that ignores `format=event` answers the content
+    creator = str(event.get("sender") or content.get("creator") or "")
+    version = str(content.get("room_version") or "1")
+    if not (version.isdigit() and int(version) >= 12):
+        return Creation(creator, frozenset())
+    return Creation(creator, frozenset({creator, *content.get("additional_creators", ())}))
+
+
+def power_of(levels: Mapping[str, Any] | None, creation: Creation, user: str, target: str) -> Power:
+    """`levels`: m.room.power_levels, None when the room has none; absent keys have the spec's defaults.
+    `events_default` is what an m.room.message needs."""
+    said = {"users": {creation.creator: 100}} if levels is None else levels
+
+    def of(member: str) -> int:
+        if member in creation.creators:
+            return CREATOR
+        return _level(said.get("users", {}).get(member, said.get("users_default", 0)))
+
+    return Power(
+        ours=of(user),
+        invite=_level(said.get("invite", 0)),
+        kick=_level(said.get("kick", 50)),
+        events_default=_level(said.get("events", {}).get("m.room.message", said.get("events_default", 0))),
+        target=of(target) if target else 0,
+    )
+
+
+def room_of_summary(summary: Mapping[str, Any]) -> Room:
+    """From `GET /_matrix/client/v1/room_summary/{room}`."""
+    return Room(
+        room_id=summary["room_id"],
+        name=summary.get("name") or "",
+        topic=summary.get("topic") or "",
+        alias=summary.get("canonical_alias") or "",
+        encrypted=bool(summary.get("encryption") or summary.get("im.nheko.summary.encryption")),
+        members=int(summary.get("num_joined_members") or 0),
+        kind=summary.get("room_type") or "",
+        join_rule=summary.get("join_rule") or "",
+    )
+
+
+def room_of_list(entry: Mapping[str, Any]) -> Room:
+    """From Synapse's admin list of rooms, which has no topics."""
+    return Room(
+        room_id=entry["room_id"],
+        name=entry.get("name") or "",
+        alias=entry.get("canonical_alias") or "",
+        encrypted=bool(entry.get("encryption")),
+        members=int(entry.get("joined_members") or 0),
+        kind=entry.get("room_type") or "",
+        join_rule=entry.get("join_rules") or "",
+    )
+
+
+def by_name(rooms: Iterable[Room | None]) -> list[Room]:
+    return sorted((room for room in rooms if room), key=lambda room: (room.name.casefold(), room.room_id))
+
+
+def event_with(events: Iterable[Mapping[str, Any]], sender: str, key: str, value: str) -> str | None:
+    """The id of the first event of that sender whose content has `key` = `value`."""
+    for event in events:
+        if event.get("sender") == sender and (event.get("content") or {}).get(key) == value:
+            return str(event["event_id"])
+    return None
+
+
+def _level(value: Any) -> int:
+    """Rooms before version 10 may hold levels as text."""
+    try:
+        return int(value)
+    except (TypeError, ValueError):
+        return 0

@@ -1,0 +1,42 @@
+"""Where every id comes from. What is derived is derived the same way by webhook, sweep and API."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+
+
+def digest(*parts: str, length: int = 24) -> str:
+    """Of parts that may hold anything: each is led by its length, so that no two lists meet."""
+    joined = "".join(f"{len(part)}:{part}" for part in parts)
+    return hashlib.sha256(joined.encode()).hexdigest()[:length]
+
+
+def onboarding_id(uid: str) -> str:
+    """From Authentik's `uid`, so that one account can never have two onboardings."""
+    return f"ob_{digest('onboarding', uid)}"
+
+
+def keyed_id(prefix: str, caller: str, route: str, key: str) -> str:
+    """Of a resource made under an `Idempotency-Key`: a repeat finds the first one."""
+    return f"{prefix}_{digest('idempotency', caller, route, key)}"
+
+
+def room_step(room: str) -> str:
+    """A step's name is a document's id: it must hold no slash (an alias may)."""
+    return f"room:{room.replace('%', '%25').replace('/', '%2F')}"
+
+
+def task_name(parent: str, step: str, generation: int) -> str:
+    """Cloud Tasks blocks a used name for up to 24 h, so each new try is a new generation."""
+    return f"{digest('task', parent, step, length=32)}-{generation}"
+
+
+def transaction_id(parent: str, step: str, user_id: str) -> str:
+    """Of one step's message to one member; it also marks the message, so that it can be found."""
+    return f"muster.{digest('transaction', parent, step, user_id, length=32)}"
+
+
+def direct_alias(salt: str, user_id: str) -> str:
+    """Keyed: an alias is public, and must not tell a stranger who has been written to."""
+    return f"muster-direct-{hmac.new(salt.encode(), user_id.encode(), 'sha256').hexdigest()[:24]}"

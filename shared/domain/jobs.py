@@ -1,0 +1,47 @@
+"""A job: one admin act on more than one thing. Each thing is a step, as in an onboarding."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from shared.domain import ids
+from shared.domain.onboarding import OnboardingState, Step
+from shared.domain.records import Record
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job(Record):
+    """`kind`: "invite" or "remove". `matrix_id`: whom it concerns. `actor`: the admin.
+    `state` repeats, for queries, what the steps add up to."""
+
+    id: str
+    kind: str
+    matrix_id: str
+    actor: str
+    created_at: datetime
+    reason: str = ""
+    state: OnboardingState = "running"
+    finished_at: datetime | None = None
+    request: str = ""
+    pace_interval: float = 0.0
+    pace_until: datetime | None = None
+
+
+KINDS = {"invite": "room", "remove": "removal"}
+
+
+def job_steps(job: Job, rooms: tuple[str, ...]) -> list[Step]:
+    """One step a room, all ready to start."""
+    kind = KINDS[job.kind]
+    return [
+        Step(
+            parent=f"jobs/{job.id}",
+            name=ids.room_step(room),
+            kind=kind,
+            room=room,
+            due_at=job.created_at,
+            updated_at=job.created_at,
+        )
+        for room in dict.fromkeys(rooms)
+    ]

@@ -1,0 +1,48 @@
+"""What the bot says, as the content of an m.room.message: plain text and HTML, with a real mention."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import Any
+from urllib.parse import quote
+
+MARKER = "org.muster.step"
+"""A key in the content that names the step, so that a retry can find what was sent."""
+
+
+def mention(user_id: str, name: str) -> str:
+    """A link that clients show as a pill; the name in it, never the bare id."""
+    return f'<a href="https://matrix.to/#/{quote(user_id, safe="@:")}">{escape(name)}</a>'
+
+
+def content(plain: str, html: str, marker: str, mentions: tuple[str, ...] = ()) -> dict[str, Any]:
+    return {
+        "msgtype": "m.text",
+        "body": plain,
+        "format": "org.matrix.custom.html",
+        "formatted_body": html,
+        "m.mentions": {"user_ids": list(mentions)} if mentions else {},
+        MARKER: marker,
+    }
+
+
+def farewell(user_id: str, name: str, marker: str) -> dict[str, Any]:
+    rest = ", you are all set. Your rooms are waiting among your invites, and I will see you out of this one. Welcome!"
+    return content(f"{name}{rest}", f"{mention(user_id, name)}{escape(rest)}", marker, (user_id,))
+
+
+def hello(name: str, marker: str) -> dict[str, Any]:
+    plain = f"Hello {name}, good to have you here. I am the bot that sees newcomers in; more in a moment."
+    return content(plain, f"<p>{escape(plain)}</p>", marker)
+
+
+def welcome(name: str, rooms: int, marker: str) -> dict[str, Any]:
+    invites = "one room" if rooms == 1 else f"{rooms} rooms"
+    lines = [
+        f"Welcome, {name}!",
+        f"You have been invited to {invites}: look among your invites and accept those you like."
+        if rooms
+        else "An admin will invite you to the rooms that suit you.",
+        "If anything does not work, write to any admin. They are people, and glad to help.",
+    ]
+    return content("\n\n".join(lines), "".join(f"<p>{escape(line)}</p>" for line in lines), marker)

@@ -1,0 +1,193 @@
+"""An onboarding and its steps: which steps there are, and what their states add up to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from shared.domain import ids
+from shared.domain.records import Record
+
+State = Literal["pending", "scheduled", "running", "waiting", "done", "skipped", "failed"]
+OnboardingState = Literal["running", "waiting", "held", "done", "failed"]
+OPEN = ("scheduled", "running")
+ENDED = ("done", "skipped", "failed")
+
+ENTRY_POINTS: Mapping[str, str] = {
+    "groups": "update_account",
+    "invitation": "update_account",
+    "deactivate": "update_account",
+    "activate": "update_account",
+    "room": "invite_to_room",
+    "indoc_farewell": "remove_from_indoc",
+    "indoc_removal": "remove_from_indoc",
+    "hello": "deliver_welcome",
+    "welcome": "deliver_welcome",
+    "removal": "remove_from_room",
+}
+"""Each kind of step and the entry point that runs it."""
+
+ON_MATRIX = ("room", "indoc_farewell", "indoc_removal", "hello", "welcome", "removal")
+FOLLOWER: Mapping[str, str] = {"indoc_farewell": "indoc_removal", "hello": "welcome"}
+"""What starts when a step has come to its end, however it ended: a farewell that could not be said
+keeps nobody in INDOC."""
+
+MAX_FAULTS = 10
+"""Passing faults of one step before it is given up and shown. A neighbour's outage counts none."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Onboarding(Record):
+    """`source`: webhook, api or sweep. `given_by`: who named the Matrix id. `hold`: "", "pending",
+    "approved" or "rejected". `state` repeats, for queries, what `derived_state` says. `seen`: whether
+    they have ever logged in to Matrix, None until looked up; `seen_by`: the step that looks; `look_at`:
+    when to look again.
+    `pace_*`: see `shared.domain.pace`."""
+
+    id: str
+    source: str
+    account_pk: int
+    uid: str
+    username: str
+    name: str
+    created_at: datetime
+    matrix_id: str = ""
+    given_by: str = "username"
+    groups: tuple[str, ...] = ()
+    invite: str = ""
+    hold: str = ""
+    hold_reason: str = ""
+    hold_by: str = ""
+    send_welcome: bool = True
+    skip_indoc: bool = False
+    state: OnboardingState = "running"
+    finished_at: datetime | None = None
+    seen: bool | None = None
+    seen_by: str = ""
+    look_at: datetime | None = None
+    pace_interval: float = 0.0
+    pace_until: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step(Record):
+    """`parent`: "onboardings/{id}" or "jobs/{id}". `due_at`: scheduled: when its task runs; running:
+    when the claim lapses; waiting: when we look again; else None. `faults`: passing faults so far.
+    `waits_for`: "", "person", "login" or a neighbour. `sent_*`: the transaction of a message."""
+
+    parent: str
+    name: str
+    kind: str
+    state: State = "scheduled"
+    room: str = ""
+    attempts: int = 0
+    faults: int = 0
+    generation: int = 0
+    due_at: datetime | None = None
+    waits_for: str = ""
+    cause: str = ""
+    fix: str = ""
+    code: str = ""
+    result: dict[str, Any] = field(default_factory=dict)
+    sent_device: str = ""
+    sent_at: datetime | None = None
+    updated_at: datetime | None = None
+
+    @property
+    def path(self) -> str:
+        return f"{self.parent}/steps/{self.name}"
+
+    @property
+    def entry_point(self) -> str:
+        return ENTRY_POINTS[self.kind]
+
+    def scheduled(self, at: datetime, *, anew: bool = True) -> Step:
+        """To be run at `at`; `anew` gives its task a name that was never used."""
+        return self.but(state="scheduled", due_at=at, waits_for="", generation=self.generation + anew, updated_at=at)
+
+    def ended(self, state: State, now: datetime, **changes: Any) -> Step:
+        quiet = {} if state == "failed" else {"cause": "", "fix": "", "code": ""}
+        return self.but(state=state, due_at=None, waits_for="", updated_at=now, **(quiet | changes))
+
+    def waiting(self, now: datetime, *, on: str, cause: str, fix: str, until: datetime | None = None) -> Step:
+        return self.but(state="waiting", waits_for=on, cause=cause, fix=fix, due_at=until, updated_at=now)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What an onboarding is to bring. `rooms` are ids or aliases; `groups` names or uuids."""
+
+    rooms: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    indoc: str = ""
+    remove_from_indoc: bool = True
+    send_welcome: bool = True
+    closes_invite: bool = False
+
+
+def steps_of(onboarding: Onboarding, plan: Plan, now: datetime) -> list[Step]:
+    """The steps of a new onboarding, each in the state from which it starts."""
+    parent = f"onboardings/{onboarding.id}"
+
+    def step(kind: str, name: str = "", **fields: Any) -> Step:
+        made = Step(parent=parent, name=name or kind, kind=kind, due_at=now, updated_at=now, **fields)
+        return start_of(made, onboarding, now)
+
+    steps = [step("deactivate")] if onboarding.hold == "pending" else []
+    if plan.closes_invite:
+        steps.append(step("invitation"))
+    if plan.groups:
+        steps.append(step("groups"))
+    steps += [step("room", ids.room_step(room), room=room) for room in dict.fromkeys(plan.rooms)]
+    if plan.indoc and plan.remove_from_indoc:
+        steps += [step("indoc_farewell", room=plan.indoc), step("indoc_removal", room=plan.indoc)]
+    if plan.send_welcome:
+        steps += [step("hello"), step("welcome")]
+    return steps
+
+
+def start_of(step: Step, onboarding: Onboarding, now: datetime) -> Step:
+    """A scheduled step, in the state from which it really starts in this onboarding."""
+    if step.kind in ("deactivate", "invitation"):
+        return step
+    if onboarding.hold == "pending":
+        return step.but(state="pending", due_at=None)
+    if step.kind in ON_MATRIX and not onboarding.matrix_id:
+        return waits_for_matrix_id(step, now)
+    if step.kind in FOLLOWER.values():
+        return step.but(state="pending", due_at=None)
+    return step
+
+
+def waits_for_matrix_id(step: Step, now: datetime, problem: str = "") -> Step:
+    return step.waiting(
+        now,
+        on="person",
+        cause=f"nobody has said which Matrix id is theirs{f': {problem}' if problem else ''}",
+        fix="Name their Matrix id: POST /api/users/{pk}/onboard with matrix_id. What waits then goes on.",
+    )
+
+
+def looks_up_presence(steps: Iterable[Step]) -> str:
+    """The one step that asks whether they have ever logged in: a question per member, not per room."""
+    kinds = {step.kind: step.name for step in reversed(list(steps))}
+    return next((kinds[kind] for kind in ("indoc_farewell", "hello", "room") if kind in kinds), "")
+
+
+def derived_state(hold: str, steps: Iterable[Step]) -> OnboardingState:
+    """Failed comes before waiting: somebody must act, and nothing more will happen by itself."""
+    states = {step.state for step in steps}
+    if hold == "pending":
+        return "held"
+    if states & {"scheduled", "running"}:
+        return "running"
+    if "failed" in states:
+        return "failed"
+    return "waiting" if states & {"waiting", "pending"} else "done"
+
+
+def backoff(faults: int) -> timedelta:
+    """After the n-th passing fault: 2 s, doubling, at most 5 minutes."""
+    return timedelta(seconds=min(300, 2**faults))

@@ -1,0 +1,448 @@
+"""What the services need from outside, named for that need. `shared.adapters` implements it.
+
+Every method is a coroutine, has a time limit of its own and raises only `shared.domain.errors`:
+`Unreachable` when no usable answer came (refused, timed out, 5xx, not JSON), `Limited` on 429,
+`Refused` when the neighbour says no for good, `NotFound` and `Invalid` as their names say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal, Protocol
+
+Data = dict[str, Any]
+"""A document's content: JSON values, plus aware UTC datetimes (kept to the microsecond)."""
+
+
+# ------------------------------------------------------------------ Documents
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """`path` is "collection/id[/collection/id]"; `version` changes with every write."""
+
+    path: str
+    data: Data
+    version: str
+
+    @property
+    def id(self) -> str:
+        return self.path.rpartition("/")[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Create:
+    """Fails if the document exists (an expired one does not)."""
+
+    path: str
+    data: Data
+
+
+@dataclass(frozen=True, slots=True)
+class Replace:
+    """Fails unless the document still has this version (compare-and-set)."""
+
+    path: str
+    data: Data
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """Writes whatever was there before. Only where the last writer may win."""
+
+    path: str
+    data: Data
+
+
+@dataclass(frozen=True, slots=True)
+class Increment:
+    """Adds to a number, making document and field when they are absent. Never loses one."""
+
+    path: str
+    field: str
+    amount: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """With a version: fails unless it still holds. Without: deleting nothing is fine."""
+
+    path: str
+    version: str | None = None
+
+
+Write = Create | Replace | Put | Increment | Delete
+Op = Literal["==", "<", "<=", ">", ">=", "in", "array_contains"]
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """`collection` is "invites" or "onboardings/x/steps"; with `group`, every collection of that
+    last name. `where`: (field, op, value), dotted names reach into maps. `order`: a field, with
+    a leading "-" for descending; ties are broken by path. A document without the `order` field
+    is not found. `cursor`: the `next_cursor` of the page before."""
+
+    collection: str
+    where: Sequence[tuple[str, Op, Any]] = ()
+    order: str = ""
+    limit: int = 50
+    cursor: str | None = None
+    group: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """`next_cursor` is None on the last page."""
+
+    items: Sequence[Document]
+    next_cursor: str | None
+
+
+class Documents(Protocol):
+    """Documents with a version each. A document whose `expire_at` (a datetime) has passed is
+    gone: not got, not found, and may be created anew, whether or not it was swept away yet."""
+
+    async def get(self, path: str) -> Document | None: ...
+
+    async def get_many(self, paths: Sequence[str]) -> list[Document | None]:
+        """In the order asked, in one round trip."""
+        ...
+
+    async def write(self, *writes: Write) -> list[str]:
+        """All or nothing, at most 500; answers the new versions ("" for a deletion). Raises `Outpaced`
+        when a precondition does not hold."""
+        ...
+
+    async def query(self, query: Query) -> Page:
+        """Raises `Invalid` on the field `cursor` for a cursor that is not from this query."""
+        ...
+
+    async def count(self, query: Query) -> int:
+        """How many documents match `where`, whatever the limit and cursor."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+# ------------------------------------------------------------------ TaskQueue
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """`payload` carries ids, never data. `name`: letters, digits, "-" and "_"; a name is accepted
+    once and then blocked for up to 24 h. `at`: not before (None: now)."""
+
+    entry_point: str
+    name: str
+    payload: Mapping[str, Any]
+    at: datetime | None = None
+
+
+class TaskQueue(Protocol):
+    async def enqueue(self, *tasks: Task) -> int:
+        """All of them side by side; answers how many were new. A name used before counts as
+        enqueued. Raises `Unreachable` when any could not be handed over (the others were)."""
+        ...
+
+    async def check(self) -> list[Finding]:
+        """For the self-check: does each queue exist, may we enqueue?"""
+        ...
+
+    async def close(self) -> None: ...
+
+
+# ------------------------------------------------------------------ Directory (Authentik)
+
+
+@dataclass(frozen=True, slots=True)
+class Invitation:
+    """`pk` is the code in the link."""
+
+    pk: str
+    name: str
+    link: str
+    expires_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """`superuser`: its members, by itself or by a parent, are superusers."""
+
+    pk: str
+    name: str
+    superuser: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """An Authentik user. `pk` for the API, `uid` (64 hex) the OIDC subject."""
+
+    pk: int
+    uid: str
+    username: str
+    name: str
+    email: str
+    active: bool
+    superuser: bool = False
+    attributes: Data = field(default_factory=dict)
+    groups: Sequence[str] = ()
+    group_pks: Sequence[str] = ()
+    path: str = ""
+    joined_at: datetime | None = None
+    last_login: datetime | None = None
+    updated_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Accounts:
+    """One page; `next_page` is None on the last."""
+
+    items: Sequence[Account]
+    next_page: int | None
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the self-check: what was looked at, whether it is well, what to do if not."""
+
+    name: str
+    ok: bool
+    detail: str
+    fix: str = ""
+
+
+class Directory(Protocol):
+    """Accounts, groups and invitations. 403 (Authentik's answer to any bad credential) raises
+    `Refused`; its 405 with an HTML body is a passing fault and raises `Unreachable`."""
+
+    async def create_invitation(self, name: str, expires_at: datetime, fixed_data: Data) -> Invitation:
+        """For the enrollment flow of the settings, never `single_use` (see facts: it would be
+        used up by the first look)."""
+        ...
+
+    async def find_invitation(self, name: str) -> Invitation | None:
+        """By exact name: one that was made, and whose answer we never saw."""
+        ...
+
+    async def update_invitation(self, pk: str, expires_at: datetime, fixed_data: Data) -> Invitation: ...
+
+    async def delete_invitation(self, pk: str) -> None:
+        """Deleting one that is gone is fine."""
+        ...
+
+    async def account(self, pk: int) -> Account:
+        """Raises `NotFound`."""
+        ...
+
+    async def account_named(self, username: str) -> Account | None:
+        """By exact, case-sensitive username."""
+        ...
+
+    async def account_marked(self, attribute: str, value: str) -> Account | None:
+        """The one whose attribute has this value."""
+        ...
+
+    async def accounts(
+        self,
+        *,
+        search: str = "",
+        active: bool | None = None,
+        group: str = "",
+        joined_after: datetime | None = None,
+        page: int = 1,
+        size: int = 50,
+    ) -> Accounts:
+        """Ordered by `date_joined`, oldest first. A page that is out of range is empty."""
+        ...
+
+    async def create_account(self, *, username: str, name: str, email: str, attributes: Data) -> Account:
+        """Raises `Conflict` when the username is taken, `Invalid` naming any other bad field."""
+        ...
+
+    async def update_account(
+        self,
+        pk: int,
+        *,
+        name: str | None = None,
+        email: str | None = None,
+        username: str | None = None,
+        active: bool | None = None,
+        attributes: Data | None = None,
+    ) -> Account:
+        """`attributes` are merged into what is there (a None value removes its key): Authentik
+        itself replaces the whole map, so this reads first."""
+        ...
+
+    async def delete_account(self, pk: int) -> None:
+        """Deleting one that is gone is fine."""
+        ...
+
+    async def recovery_link(self, pk: int) -> str | None:
+        """None where the brand has no recovery flow."""
+        ...
+
+    async def set_password(self, pk: int, password: str) -> None: ...
+
+    async def groups(self) -> list[Group]:
+        """All of them, with `superuser` resolved through the parents."""
+        ...
+
+    async def add_to_group(self, group_pk: str, account_pk: int) -> None:
+        """Adding a member again is fine."""
+        ...
+
+    async def remove_from_group(self, group_pk: str, account_pk: int) -> None: ...
+
+    async def enrolled_by_flow(self, username: str) -> bool:
+        """Whether Authentik's event log says that our enrollment flow created this account."""
+        ...
+
+    async def check(self) -> list[Finding]:
+        """For the self-check: token and each scope, flow with its invitation stage, recovery flow,
+        admin group, webhook transport and rule, clock."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+# ------------------------------------------------------------------ Chat (Matrix)
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """`state`: "join", "invite", "leave", "ban" or "knock"."""
+
+    state: str
+    display_name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Power:
+    """Our level in a room, what the room asks for, and the target's level if one was named.
+    A creator of a version 12 room has 2**53 (more than any level can say)."""
+
+    ours: int
+    invite: int
+    kick: int
+    events_default: int
+    target: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What a room says of itself; `kind` is "" or "m.space"."""
+
+    room_id: str
+    name: str
+    topic: str = ""
+    alias: str = ""
+    encrypted: bool = False
+    members: int = 0
+    kind: str = ""
+    join_rule: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who our access token is. A transaction id counts per device."""
+
+    user_id: str
+    device_id: str
+
+
+class Chat(Protocol):
+    """One bot on one homeserver. Never sleeps on a 429: raises `Limited`. `Refused.code` holds
+    the homeserver's errcode. A room is given by its id."""
+
+    async def whoami(self) -> Identity:
+        """Asked once, then remembered for the life of the client."""
+        ...
+
+    async def resolve(self, alias: str) -> str | None:
+        """The room id behind an alias, None when there is none."""
+        ...
+
+    async def invite(self, room_id: str, user_id: str) -> None:
+        """One call. Raises `Refused` (M_FORBIDDEN also when they have joined already)."""
+        ...
+
+    async def kick(self, room_id: str, user_id: str, reason: str) -> None: ...
+
+    async def membership(self, room_id: str, user_id: str) -> Membership | None:
+        """None when they were never there. Raises `Refused` when the bot may not look."""
+        ...
+
+    async def has_profile(self, user_id: str) -> bool:
+        """False: nobody of that id has ever logged in (or their server hides it)."""
+        ...
+
+    async def power(self, room_id: str, target: str = "") -> Power: ...
+
+    async def is_encrypted(self, room_id: str) -> bool:
+        """From the room's own state, every time."""
+        ...
+
+    async def send(self, room_id: str, content: Data, transaction_id: str) -> str:
+        """An m.room.message; answers the event id. The same transaction id from the same device
+        within 24 h is one event."""
+        ...
+
+    async def find_sent(self, room_id: str, key: str, value: str) -> str | None:
+        """The event id of our own message whose content has `key` = `value`, among the latest 200
+        events of the room; for a retry whose transaction id no longer protects."""
+        ...
+
+    async def create_direct_room(self, alias_localpart: str, invitee: str, name: str) -> str:
+        """A private room under that alias, `is_direct`, with the invitee invited in the same call
+        (preset private_chat, so the invitee gets no power). Raises `Conflict` when the alias is
+        taken: then resolve and check it."""
+        ...
+
+    async def invite_directly(self, room_id: str, user_id: str) -> None:
+        """As `invite`, marked `is_direct` so that clients list it under people."""
+        ...
+
+    async def joined_rooms(self) -> list[str]: ...
+
+    async def room(self, room_id: str) -> Room: ...
+
+    async def rooms(self, limit: int = 1000) -> list[Room]:
+        """Every room the bot is in: by the admin API in few calls where allowed, else by state
+        reads with a bound on how many at once. Ordered by name."""
+        ...
+
+    async def rooms_of(self, user_id: str) -> list[Room]:
+        """Live: which of the bot's rooms a member has joined. One call and names where the admin API
+        allows it, else the bot's rooms concurrently with a bound."""
+        ...
+
+    async def direct_rooms(self) -> dict[str, list[str]]:
+        """The bot's m.direct account data: member to room ids."""
+        ...
+
+    async def set_direct_rooms(self, rooms: dict[str, list[str]]) -> None:
+        """Replaces m.direct. Only the one writer may call it."""
+        ...
+
+    async def check(self, rooms: Sequence[str], indoc: str) -> list[Finding]:
+        """For the self-check: the token and its user, the limiter's override, clock, and per room
+        membership and the power to invite (in `indoc`: to kick and to write as well)."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+# ------------------------------------------------------------------ Secrets
+
+
+class Secrets(Protocol):
+    async def read(self, name: str) -> str:
+        """`name`: projects/*/secrets/*/versions/*. Remembered for a while, then read anew.
+        Raises `Misconfigured` when it is missing or refused."""
+        ...
+
+    async def close(self) -> None: ...

@@ -1,0 +1,113 @@
+"""Records in their collections: written once, above `Documents`.
+
+`QUERIES` lists every query that needs a composite index; Terraform's list is held against it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from shared.domain.audit import Audit
+from shared.domain.errors import NotFound
+from shared.domain.invites import Invite
+from shared.domain.jobs import Job
+from shared.domain.onboarding import Onboarding, Step
+from shared.domain.records import Record
+from shared.ports import Create, Document, Documents, Op, Query, Replace
+
+R = TypeVar("R", bound=Record)
+
+
+@dataclass(frozen=True, slots=True)
+class Stored(Generic[R]):
+    """A record as it was read: `version` is the precondition of its next write."""
+
+    record: R
+    path: str
+    version: str
+
+    def replaced(self, record: R) -> Replace:
+        return Replace(self.path, record.data(), self.version)
+
+
+@dataclass(frozen=True, slots=True)
+class Listing(Generic[R]):
+    items: Sequence[R]
+    next_cursor: str | None
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Repository(Generic[R]):
+    collection: str
+    type: type[R]
+    noun: str
+
+    def path(self, id: str) -> str:  # noqa: A002 - it is the id
+        return f"{self.collection}/{id}"
+
+    def stored(self, document: Document) -> Stored[R]:
+        return Stored(self.type.of(document.data), document.path, document.version)
+
+    def create(self, record: R, id: str) -> Create:  # noqa: A002 - it is the id
+        return Create(self.path(id), record.data())
+
+    async def find(self, documents: Documents, id: str) -> Stored[R] | None:  # noqa: A002 - it is the id
+        document = await documents.get(self.path(id)) if usable_id(id) else None
+        return self.stored(document) if document else None
+
+    async def get(self, documents: Documents, id: str) -> Stored[R]:  # noqa: A002 - it is the id
+        """Raises `NotFound`."""
+        found = await self.find(documents, id)
+        if found is None:
+            raise NotFound(f"there is no {self.noun} {id!r}", f"List them: GET /api/{self.collection}.")
+        return found
+
+    async def list(
+        self,
+        documents: Documents,
+        where: Sequence[tuple[str, Op, Any]] = (),
+        order: str = "-created_at",
+        limit: int = 50,
+        cursor: str | None = None,
+    ) -> Listing[R]:
+        query = Query(self.collection, where, order, limit, cursor)
+        page = await documents.query(query)
+        total = await documents.count(query)
+        return Listing([self.stored(item).record for item in page.items], page.next_cursor, total)
+
+
+def usable_id(text: str) -> bool:
+    """What a caller writes into a URL may be no document's id at all."""
+    return bool(text) and "/" not in text and text not in (".", "..") and len(text) <= 200 and text.isprintable()
+
+
+INVITES = Repository("invites", Invite, "invite")
+ONBOARDINGS = Repository("onboardings", Onboarding, "onboarding")
+JOBS = Repository("jobs", Job, "job")
+AUDIT = Repository("audit", Audit, "audit record")
+
+QUERIES: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("invites", ("closed", "expires_at")),
+    ("invites", ("closed", "-created_at")),
+    ("onboardings", ("state", "-created_at")),
+    ("audit", ("target", "-at")),
+)
+
+
+async def steps_of(documents: Documents, parent: str) -> list[Stored[Step]]:
+    """All steps of an onboarding or a job, in the order of their names."""
+    steps: list[Stored[Step]] = []
+    cursor: str | None = None
+    while True:
+        page = await documents.query(Query(f"{parent}/steps", limit=200, cursor=cursor))
+        steps += [Stored(Step.of(item.data), item.path, item.version) for item in page.items]
+        cursor = page.next_cursor
+        if cursor is None:
+            return steps
+
+
+def audit_write(record: Audit) -> Create:
+    return AUDIT.create(record, record.id)

@@ -1,0 +1,26 @@
+"""Which action each kind of step is; an entry point runs those of its own table only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from shared.domain.onboarding import ENTRY_POINTS
+from shared.services import accounts, messaging, rooms
+from shared.services.steps import Action
+
+ACTIONS: Mapping[str, Action] = {
+    "groups": accounts.add_groups,
+    "invitation": accounts.close_invitation,
+    "deactivate": accounts.deactivate,
+    "activate": accounts.activate,
+    "room": rooms.invite,
+    "indoc_farewell": rooms.farewell,
+    "indoc_removal": rooms.leave_indoc,
+    "hello": messaging.hello,
+    "welcome": messaging.welcome,
+    "removal": rooms.remove_from_room,
+}
+
+
+def actions_of(entry_point: str) -> Mapping[str, Action]:
+    return {kind: ACTIONS[kind] for kind, name in ENTRY_POINTS.items() if name == entry_point}

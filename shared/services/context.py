@@ -1,0 +1,71 @@
+"""What every use case is given: the ports, the clock, chance, and the community's policy."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol, TypeVar
+
+from shared.ports import Chat, Directory, Documents, TaskQueue
+
+T = TypeVar("T")
+log = logging.getLogger("muster")
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The community's own choices, from the settings."""
+
+    domain: str
+    indoc: str = ""
+    default_rooms: tuple[str, ...] = ()
+    default_group: str = ""
+    auto_remove: bool = True
+    welcome_delay: float = 5.0
+    admin_group: str = ""
+    grantable: tuple[str, ...] = ()
+
+
+class Ports(Protocol):
+    """`documents` and `queue` cost nothing until used. `directory` and `chat` are coroutines, because
+    their credentials may have to be fetched first; both raise `Misconfigured` when they cannot be."""
+
+    @property
+    def documents(self) -> Documents: ...
+    @property
+    def queue(self) -> TaskQueue: ...
+    @property
+    def policy(self) -> Policy: ...
+    @property
+    def failures(self) -> dict[str, int]:
+        """Consecutive failures of each neighbour, as this process saw them."""
+        ...
+
+    async def directory(self) -> Directory: ...
+    async def chat(self) -> Chat: ...
+    def now(self) -> datetime: ...
+    def chance(self) -> int:
+        """128 random bits."""
+        ...
+
+    async def remember(self, key: str, seconds: float, find: Callable[[], Awaitable[T]]) -> T:
+        """What was found, kept in this process for so long; 0: found anew whatever is kept."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who acts, for the audit: "key:ops", "user:ada", "authentik", "muster"; and from which address."""
+
+    name: str
+    source: str = ""
+
+
+MUSTER = Actor("muster")
+
+
+def note(message: str, **fields: Any) -> None:
+    """A line for the log that nobody must act on."""
+    log.info(message, extra={"fields": fields})

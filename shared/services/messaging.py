@@ -1,0 +1,141 @@
+"""What the bot says: in one direct room per member, each message once, never in plain where it
+must be encrypted."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from typing import Any
+
+from shared.domain import ids, messages
+from shared.domain.errors import Conflict, Outpaced, Refused, TryLater
+from shared.domain.records import Record
+from shared.ports import Create, Put, Query
+from shared.services.context import Ports
+from shared.services.presence import look_up_presence
+from shared.services.steps import Act, Done, Ending
+
+SALT = "installation/salt"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DirectRoom(Record):
+    """The one room of a member with the bot. `listed`: whether m.direct has it."""
+
+    matrix_id: str
+    room_id: str
+    encrypted: bool
+    listed: bool = False
+
+
+async def say(act: Act, room_id: str, content: dict[str, Any], *, known_plain: bool = False) -> str:
+    """Sends a step's message once: under the transaction id that its claim has committed, and after
+    a look into the room where that id no longer protects. Answers the event id."""
+    chat = await act.ports.chat()
+    if not known_plain and await chat.is_encrypted(room_id):
+        raise never_in_plain(room_id)
+    if act.look_first:
+        sent = await chat.find_sent(room_id, messages.MARKER, act.marker)
+        if sent:
+            return sent
+    return await chat.send(room_id, content, act.marker)
+
+
+def never_in_plain(room_id: str) -> Refused:
+    return Refused(
+        f"the room {room_id} is encrypted, and Muster cannot write encrypted messages yet",
+        "Write to them yourself, then skip this step with that as the reason.",
+        "ENCRYPTED",
+    )
+
+
+async def hello(act: Act) -> Ending:
+    room = await direct_room(act)
+    await look_up_presence(act, None)
+    event_id = await _say_directly(act, room, messages.hello(_name(act), act.marker))
+    return Done({"room_id": room.room_id, "event_id": event_id})
+
+
+async def welcome(act: Act) -> Ending:
+    room = await direct_room(act)
+    rooms = await act.ports.documents.count(Query(f"{act.step.parent}/steps", [("kind", "==", "room")]))
+    event_id = await _say_directly(act, room, messages.welcome(_name(act), rooms, act.marker))
+    return Done({"room_id": room.room_id, "event_id": event_id})
+
+
+def _name(act: Act) -> str:
+    return getattr(act.parent, "name", "") or getattr(act.parent, "username", "") or act.matrix_id
+
+
+async def _say_directly(act: Act, room: DirectRoom, content: dict[str, Any]) -> str:
+    if room.encrypted:
+        raise never_in_plain(room.room_id)
+    return await say(act, room.room_id, content, known_plain=True)
+
+
+async def direct_room(act: Act) -> DirectRoom:
+    """Made exactly once: under an alias that derives from the member, so that the homeserver itself
+    refuses a second one. The record comes after; lost, it is found again by the alias."""
+    path = direct_path(act.matrix_id)
+    document = await act.ports.documents.get(path)
+    if document:
+        room = DirectRoom.of(document.data)
+        if act.step.kind == "hello":
+            await _be_there(act, room.room_id)
+        return room
+    room = await _made_or_found(act)
+    await act.ports.documents.write(Put(path, room.data()))
+    return room
+
+
+def direct_path(matrix_id: str) -> str:
+    return f"direct_rooms/{ids.digest('direct', matrix_id)}"
+
+
+async def _made_or_found(act: Act) -> DirectRoom:
+    chat, ports = await act.ports.chat(), act.ports
+    alias = ids.direct_alias(await salt(ports), act.matrix_id)
+    try:
+        room_id = await chat.create_direct_room(alias, act.matrix_id, "Welcome")
+    except Conflict:
+        return await _found(act, alias)
+
+    async def look() -> bool:
+        return await chat.is_encrypted(room_id)
+
+    # A homeserver may encrypt each new room by default. That is its configuration, and only the bot could
+    # change it in a room of its own making: looked at in one new room, it holds for the next ones.
+    encrypted = await ports.remember("new direct rooms are encrypted", 600, look)
+    return DirectRoom(matrix_id=act.matrix_id, room_id=room_id, encrypted=encrypted)
+
+
+async def _found(act: Act, alias: str) -> DirectRoom:
+    chat = await act.ports.chat()
+    server = (await chat.whoami()).user_id.partition(":")[2]
+    room_id = await chat.resolve(f"#{alias}:{server}")
+    if room_id is None:
+        raise TryLater("the direct room is being made at this moment", "Nothing to do: it is tried again.")
+    await _be_there(act, room_id)
+    return DirectRoom(matrix_id=act.matrix_id, room_id=room_id, encrypted=await chat.is_encrypted(room_id))
+
+
+async def _be_there(act: Act, room_id: str) -> None:
+    chat = await act.ports.chat()
+    there = await chat.membership(room_id, act.matrix_id)
+    if there is None or there.state not in ("join", "invite"):
+        await chat.invite_directly(room_id, act.matrix_id)
+
+
+async def salt(ports: Ports) -> str:
+    """Of this installation: made once, kept with the documents."""
+
+    async def read() -> str:
+        document = await ports.documents.get(SALT)
+        if document is None:
+            with contextlib.suppress(Outpaced):  # another instance has made it
+                await ports.documents.write(Create(SALT, {"v": 1, "value": f"{ports.chance():032x}"}))
+            document = await ports.documents.get(SALT)
+        assert document is not None  # noqa: S101 - it was made above
+        return str(document.data["value"])
+
+    return await ports.remember(SALT, 86_400, read)

@@ -1,0 +1,251 @@
+"""The sweep: whatever was lost on the way is found here, and nothing twice.
+
+Lost tasks, lapsed claims, steps whose time has come, neighbours that are back, enrollments that the
+webhook never delivered, half-made users, invitations to be settled, m.direct. One run at a time, by
+a lease; every part may fail without keeping the others from their work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from shared.domain import ids
+from shared.domain.errors import MusterError, Outpaced
+from shared.domain.invites import ATTRIBUTE
+from shared.domain.onboarding import OPEN, Onboarding, Step
+from shared.ports import Account, Create, Delete, Put, Query, Replace, Write
+from shared.repositories import ONBOARDINGS, Stored
+from shared.services import breakers, invites, users
+from shared.services.context import Actor, Ports, log, note
+from shared.services.enroll import Start, begin
+from shared.services.messaging import DirectRoom
+from shared.services.tasks import change_parent, enqueue, restate
+
+LEASE = "leases/resume_onboardings"
+LEASE_FOR = timedelta(minutes=4)
+HEARTBEAT = "heartbeats/resume_onboardings"
+WATERMARK = "installation/watermark"
+OVERDUE = timedelta(seconds=60)
+"""How late a task may be before it counts as lost: tasks are usually prompt, and one more is harmless."""
+OVERLAP = timedelta(hours=1)
+"""Accounts are looked at again for so long: Authentik's clock and ours differ, and lists are not instant."""
+GRACE = timedelta(seconds=5)
+"""The webhook usually comes about a second after the account: let it be first."""
+PRESENCE_LOOKS = (60, 300, 1800, 7200, 21_600)
+PRESENCE_UNTIL = timedelta(days=14)
+PER_RUN = 500
+
+
+@dataclass
+class Report:
+    """What a run did, and which of its parts could not be done."""
+
+    done: dict[str, int] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+
+
+async def resume(ports: Ports) -> Report | None:
+    """One sweep; None when another one is under way."""
+    token = await _lease(ports)
+    if token is None:
+        return None
+    report = Report()
+    for name, part in PARTS.items():
+        await _part(ports, report, name, part)
+    now = ports.now()
+    beat = {"v": 1, "at": now, "done": report.done, "failed": report.failed}
+    await ports.documents.write(Put(HEARTBEAT, beat), Delete(LEASE))
+    note("sweep", **report.done, failed=report.failed)
+    return report
+
+
+async def _part(ports: Ports, report: Report, name: str, part: Callable[[Ports], Awaitable[int]]) -> None:
+    try:
+        report.done[name] = await part(ports)
+    except MusterError as error:
+        report.failed[name] = error.cause
+        log.warning("a part of the sweep failed", extra={"fields": {"part": name, "cause": error.cause}})
+
+
+async def _lease(ports: Ports) -> str | None:
+    now = ports.now()
+    token = f"{ports.chance():032x}"
+    lease = {"v": 1, "token": token, "expire_at": now + LEASE_FOR}
+    try:
+        await ports.documents.write(Create(LEASE, lease))
+    except Outpaced:
+        return None
+    return token
+
+
+async def neighbours(ports: Ports) -> int:
+    """Probes what is down; what waited for a neighbour that is up goes on."""
+    still_open = set()
+    for breaker in await breakers.all_open(ports):
+        if not await breakers.probe(ports, breaker):
+            still_open.add(breaker.neighbour)
+    freed = 0
+    for name in breakers.NAMES:
+        if name not in still_open:
+            freed += await _reschedule(ports, Query("steps", [("waits_for", "==", name)], limit=200, group=True))
+    return freed
+
+
+async def due_steps(ports: Ports) -> int:
+    """Tasks that never came, claims that lapsed, steps that wait until now."""
+    return await _reschedule(ports, Query("steps", [("due_at", "<", ports.now())], "due_at", 200, group=True))
+
+
+async def _reschedule(ports: Ports, query: Query) -> int:
+    count, cursor = 0, None
+    while count < PER_RUN:
+        page = await ports.documents.query(Query(query.collection, query.where, query.order, 200, cursor, group=True))
+        for item in page.items:
+            count += await _again(ports, Stored(Step.of(item.data), item.path, item.version))
+        cursor = page.next_cursor
+        if cursor is None:
+            break
+    return count
+
+
+async def _again(ports: Ports, stored: Stored[Step]) -> int:
+    """A new generation, so that its task has a name that was never used."""
+    step, now = stored.record, ports.now()
+    if step.state == "scheduled" and step.due_at and step.due_at > now - OVERDUE:
+        return 0
+    scheduled = step.scheduled(now)
+    try:
+        await ports.documents.write(stored.replaced(scheduled))
+    except Outpaced:
+        return 0  # it is on its way after all
+    if step.state not in OPEN:
+        await _running_again(ports, step.parent)
+    await enqueue(ports, [scheduled])
+    return 1
+
+
+async def _running_again(ports: Ports, parent: str) -> None:
+    await change_parent(ports, parent, lambda record: record.but(state="running", finished_at=None))
+
+
+async def unsettled(ports: Ports) -> int:
+    """Onboardings whose last step was recorded by somebody who did not live to say so."""
+    count, before = 0, ports.now() - OVERDUE
+    where: Any = [("state", "==", "running"), ("created_at", "<", before)]
+    page = await ports.documents.query(Query("onboardings", where, "-created_at", PER_RUN))
+    for item in page.items:
+        active = await ports.documents.query(Query(f"{item.path}/steps", [("state", "in", list(OPEN))], limit=1))
+        if not active.items:
+            await restate(ports, item.path)
+            count += 1
+    return count
+
+
+async def enrollments(ports: Ports) -> int:
+    """Accounts for which no webhook came (Authentik gives up after seven minutes and says nothing)."""
+    since = await watermark(ports)
+    directory = await ports.directory()
+    begun, page, latest = 0, 1, since
+    while True:
+        accounts = await directory.accounts(joined_after=since, page=page, size=100)
+        for account in accounts.items:
+            begun += await _enrolled(ports, account)
+            latest = max(latest, account.joined_at or latest)
+        if accounts.next_page is None:
+            break
+        page = accounts.next_page
+    await _advance(ports, latest - OVERLAP)
+    return begun
+
+
+async def _enrolled(ports: Ports, account: Account) -> int:
+    """Only who bears our invite, or was made by the enrollment flow; everybody else is not ours."""
+    if await ONBOARDINGS.find(ports.documents, ids.onboarding_id(account.uid)):
+        return 0
+    if account.joined_at and account.joined_at > ports.now() - GRACE:
+        return 0
+    if not account.attributes.get(ATTRIBUTE) and not await _by_our_flow(ports, account):
+        return 0
+    verdict = await begin(ports, account, Start("sweep", Actor("muster")))
+    return int(verdict.kind == "accepted")
+
+
+async def _by_our_flow(ports: Ports, account: Account) -> bool:
+    made_here = bool(account.attributes.get(users.ATTRIBUTE))
+    return not made_here and await (await ports.directory()).enrolled_by_flow(account.username)
+
+
+async def watermark(ports: Ports) -> datetime:
+    """From when on accounts are looked at. Made by the first run: whoever was there before is
+    not new, unless an invite of ours is older."""
+    document = await ports.documents.get(WATERMARK)
+    if document is None:
+        oldest = await ports.documents.query(Query("invites", (), "created_at", 1))
+        at: datetime = min([ports.now(), *(item.data["created_at"] for item in oldest.items)])
+        await ports.documents.write(Put(WATERMARK, {"v": 1, "at": at, "installed_at": at}))
+        return at
+    known: datetime = document.data["at"]
+    return known
+
+
+async def _advance(ports: Ports, at: datetime) -> None:
+    document = await ports.documents.get(WATERMARK)
+    if document is not None and at > document.data["at"]:
+        await ports.documents.write(Replace(WATERMARK, document.data | {"at": at}, document.version))
+
+
+async def presence(ports: Ports) -> int:
+    """Who was invited without ever having logged in: have they now?"""
+    now = ports.now()
+    page = await ports.documents.query(Query("onboardings", [("look_at", "<", now)], "look_at", 100))
+    chat = await ports.chat() if page.items else None
+    for item in page.items:
+        onboarding = Onboarding.of(item.data)
+        assert chat is not None  # noqa: S101 - there are items
+        seen = await chat.has_profile(onboarding.matrix_id)
+        await change_parent(ports, item.path, _looked(seen, now))
+    return len(page.items)
+
+
+def _looked(seen: bool, now: datetime) -> Callable[[Any], Any]:
+    def change(onboarding: Any) -> Any:
+        age = (now - onboarding.created_at).total_seconds()
+        wait = next((pause for pause in PRESENCE_LOOKS if pause > age / 2), PRESENCE_LOOKS[-1])
+        over = seen or age > PRESENCE_UNTIL.total_seconds()
+        return onboarding.but(seen=seen, look_at=None if over else now + timedelta(seconds=wait))
+
+    return change
+
+
+async def direct_rooms(ports: Ports) -> int:
+    """m.direct has one writer: this one. It reads, adds what is new, and writes once."""
+    page = await ports.documents.query(Query("direct_rooms", [("listed", "==", False)], limit=200))
+    if not page.items:
+        return 0
+    chat = await ports.chat()
+    listed = await chat.direct_rooms()
+    writes: list[Write] = []
+    for item in page.items:
+        room = DirectRoom.of(item.data)
+        known = listed.setdefault(room.matrix_id, [])
+        if room.room_id not in known:
+            known.append(room.room_id)
+        writes.append(Replace(item.path, room.but(listed=True).data(), item.version))
+    await chat.set_direct_rooms(listed)
+    await ports.documents.write(*writes)
+    return len(writes)
+
+
+PARTS: dict[str, Callable[[Ports], Awaitable[int]]] = {
+    "neighbours": neighbours,
+    "due_steps": due_steps,
+    "enrollments": enrollments,
+    "half_made_users": users.finish_half_made,
+    "invites": invites.reconcile_all,
+    "unsettled": unsettled,
+    "presence": presence,
+    "direct_rooms": direct_rooms,
+}

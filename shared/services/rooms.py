@@ -1,0 +1,152 @@
+"""What the bot does in rooms: inviting, removing, and saying in words why it could not."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from shared.domain import messages
+from shared.domain.errors import MusterError, NotFound, Refused
+from shared.ports import Chat, Membership
+from shared.services.context import Ports
+from shared.services.messaging import say
+from shared.services.presence import look_up_presence
+from shared.services.steps import Act, Done, Ending, Skipped, Waits
+
+LOOKS = (timedelta(minutes=10), timedelta(hours=1), timedelta(hours=6))
+LAST_LOOK = timedelta(days=14)
+
+
+async def room_id_of(ports: Ports, room: str) -> str:
+    """An alias is asked for and remembered for a while; an id is itself. Raises `Refused`."""
+    if room.startswith("!"):
+        return room
+
+    async def resolve() -> str | None:
+        return await (await ports.chat()).resolve(room)
+
+    room_id = await ports.remember(f"alias {room}", 300, resolve)
+    if room_id is None:
+        raise Refused(f"there is no room {room}", "Correct the alias in the invite or the settings.", "M_NOT_FOUND")
+    return room_id
+
+
+async def invite(act: Act) -> Ending:
+    """One call. An invite of somebody who has joined is refused by Matrix, and done for us."""
+    chat = await act.ports.chat()
+    room_id = await room_id_of(act.ports, act.step.room)
+    try:
+        await chat.invite(room_id, act.matrix_id)
+        membership = "invite"
+    except (Refused, NotFound) as refusal:
+        there = await _membership(chat, room_id, act.matrix_id)
+        if there is None or there.state not in ("join", "invite"):
+            raise await explained(chat, room_id, act.matrix_id, "invite", refusal, there) from refusal
+        membership = there.state
+    await look_up_presence(act, True if membership == "join" else None)
+    return Done({"room_id": room_id, "membership": membership})
+
+
+async def farewell(act: Act) -> Ending:
+    """A last message in INDOC that mentions them, if they are there to read it."""
+    chat = await act.ports.chat()
+    room_id = await room_id_of(act.ports, act.step.room)
+    there = await chat.membership(room_id, act.matrix_id)
+    if there is None or there.state != "join":
+        await look_up_presence(act, None)
+        return not_in_indoc(act, room_id)
+    await look_up_presence(act, True)
+    name = there.display_name or getattr(act.parent, "name", "") or "Hello"
+    content = messages.farewell(act.matrix_id, name, act.marker)
+    event_id = await say(act, room_id, content)
+    return Done({"room_id": room_id, "event_id": event_id, "membership": there.state})
+
+
+async def leave_indoc(act: Act) -> Ending:
+    """Out of INDOC. When the farewell has seen them there, one call; else look first."""
+    chat = await act.ports.chat()
+    room_id = await room_id_of(act.ports, act.step.room)
+    document = await act.ports.documents.get(f"{act.step.parent}/steps/indoc_farewell")
+    seen_there = bool(document and document.data.get("result", {}).get("membership") == "join")
+    if not seen_there:
+        there = await chat.membership(room_id, act.matrix_id)
+        if there is None or there.state not in ("join", "invite", "knock"):
+            return not_in_indoc(act, room_id)
+    membership = await remove(chat, room_id, act.matrix_id, "Onboarding is complete. Welcome!")
+    return Done({"room_id": room_id, "membership": membership})
+
+
+async def remove_from_room(act: Act) -> Ending:
+    """For a job: verified live, so that nobody is called removed who was never there."""
+    chat = await act.ports.chat()
+    room_id = await room_id_of(act.ports, act.step.room)
+    there = await chat.membership(room_id, act.matrix_id)
+    if there is None or there.state in ("leave", "ban"):
+        return Skipped(f"they are not in the room ({there.state if there else 'never were'})")
+    membership = await remove(chat, room_id, act.matrix_id, getattr(act.parent, "reason", ""))
+    return Done({"room_id": room_id, "membership": membership})
+
+
+async def remove(chat: Chat, room_id: str, matrix_id: str, reason: str) -> str:
+    """Answers the membership afterwards. A refusal for somebody who has left is done."""
+    try:
+        await chat.kick(room_id, matrix_id, reason)
+    except (Refused, NotFound) as refusal:
+        there = await _membership(chat, room_id, matrix_id)
+        if there is None or there.state in ("join", "invite", "knock"):
+            raise await explained(chat, room_id, matrix_id, "kick", refusal, there) from refusal
+        return there.state
+    return "leave"
+
+
+def not_in_indoc(act: Act, room_id: str) -> Waits:
+    """Not done: somebody is waiting in INDOC, perhaps under another id. Looked at again for two weeks."""
+    now, step = act.ports.now(), act.step
+    begun = getattr(act.parent, "created_at", now)
+    wait = LOOKS[min(step.attempts - 1, len(LOOKS) - 1)] if step.attempts else LOOKS[0]
+    return Waits(
+        "indoc",
+        f"{act.matrix_id} is not in INDOC ({room_id})",
+        "If they are in INDOC under another Matrix id, name it: POST /api/users/{pk}/onboard with matrix_id. "
+        "If they never were there, skip this step.",
+        now + wait if now - begun < LAST_LOOK else None,
+    )
+
+
+async def _membership(chat: Chat, room_id: str, matrix_id: str) -> Membership | None:
+    """None also where the bot may not look: then the room's powers say why."""
+    try:
+        return await chat.membership(room_id, matrix_id)
+    except (Refused, NotFound):
+        return None
+
+
+async def explained(
+    chat: Chat, room_id: str, matrix_id: str, act: str, refusal: MusterError, there: Membership | None
+) -> Refused:
+    """ "M_FORBIDDEN" says nothing: the powers in the room do."""
+    if there is not None and there.state == "ban":
+        return Refused(f"{matrix_id} is banned from {await _name(chat, room_id)}", "Lift the ban first.", "M_FORBIDDEN")
+    if getattr(refusal, "code", "") not in ("M_FORBIDDEN", "M_NOT_FOUND", "M_UNKNOWN", ""):
+        return Refused(refusal.cause, refusal.fix, getattr(refusal, "code", ""))
+    try:
+        power = await chat.power(room_id, matrix_id)
+    except (Refused, NotFound):
+        cause = f"the bot is not in the room {room_id}, or there is no such room"
+        return Refused(cause, "Invite the bot to it and let it join, then retry.", "M_FORBIDDEN")
+    name = await _name(chat, room_id)
+    needed = power.invite if act == "invite" else power.kick
+    doing = "inviting" if act == "invite" else "removing"
+    if power.ours < needed:
+        cause = f"the bot has power {power.ours} in {name}, {doing} needs {needed}"
+        return Refused(cause, f"In {name}, give the bot power {needed}, then retry.", "M_FORBIDDEN")
+    if act == "kick" and power.target >= power.ours:
+        cause = f"{matrix_id} has power {power.target} in {name}, the bot {power.ours}: it cannot remove them"
+        return Refused(cause, f"Lower their power in {name}, or remove them by hand.", "M_FORBIDDEN")
+    return Refused(f"the homeserver refuses in {name}: {refusal.cause}", refusal.fix, "M_FORBIDDEN")
+
+
+async def _name(chat: Chat, room_id: str) -> str:
+    try:
+        return (await chat.room(room_id)).name or room_id
+    except MusterError:
+        return room_id

@@ -1,0 +1,93 @@
+"""Is everything as it must be? Each finding says what to do about it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
+
+from shared.domain.errors import MusterError
+from shared.ports import Finding, Put
+from shared.services import breakers
+from shared.services.context import Ports
+from shared.services.resume import HEARTBEAT
+from shared.services.rooms import room_id_of
+
+STALE = timedelta(minutes=30)
+LAST_WEBHOOK = "heartbeats/enrollment_webhook"
+
+
+async def self_check(ports: Ports, problems: Sequence[str]) -> list[Finding]:
+    """`problems`: what the settings say of themselves. Every part is looked at, side by side; one that
+    cannot be is a finding of its own."""
+    parts: dict[str, Callable[[Ports], Awaitable[list[Finding]]]] = {
+        "store": _store,
+        "tasks": lambda p: p.queue.check(),
+        "authentik": _authentik,
+        "matrix": _matrix,
+        "neighbours": _neighbours,
+        "sweep": _sweep,
+        "webhook": _webhook,
+    }
+    found = await asyncio.gather(*(_safely(ports, name, part) for name, part in parts.items()))
+    return [*_settings(problems), *(finding for findings in found for finding in findings)]
+
+
+async def _safely(ports: Ports, name: str, part: Callable[[Ports], Awaitable[list[Finding]]]) -> list[Finding]:
+    try:
+        async with asyncio.timeout(25):
+            return await part(ports)
+    except MusterError as error:
+        return [Finding(name, ok=False, detail=error.cause, fix=error.fix)]
+    except TimeoutError:
+        return [Finding(name, ok=False, detail="no answer within 25 seconds", fix=f"Look whether {name} is reachable.")]
+
+
+def _settings(problems: Sequence[str]) -> list[Finding]:
+    fix = "Set it in the function's environment (or .env), then deploy again."
+    return [Finding("settings", ok=False, detail=problem, fix=fix) for problem in problems] or [
+        Finding("settings", ok=True, detail="complete")
+    ]
+
+
+async def _store(ports: Ports) -> list[Finding]:
+    await ports.documents.write(Put("heartbeats/self_check", {"v": 1, "at": ports.now()}))
+    read = await ports.documents.get("heartbeats/self_check")
+    return [Finding("store", ok=read is not None, detail="written and read back" if read else "written, not found")]
+
+
+async def _authentik(ports: Ports) -> list[Finding]:
+    return await (await ports.directory()).check()
+
+
+async def _matrix(ports: Ports) -> list[Finding]:
+    chat, policy = await ports.chat(), ports.policy
+    rooms = [await room_id_of(ports, room) for room in policy.default_rooms]
+    indoc = await room_id_of(ports, policy.indoc) if policy.indoc else ""
+    return await chat.check(rooms, indoc)
+
+
+async def _neighbours(ports: Ports) -> list[Finding]:
+    down = await breakers.all_open(ports)
+    if not down:
+        return [Finding("neighbours", ok=True, detail="none is down")]
+    fix = "Bring it back; what waits for it then goes on by itself."
+    return [Finding("neighbours", ok=False, detail=breaker.words(), fix=fix) for breaker in down]
+
+
+async def _sweep(ports: Ports) -> list[Finding]:
+    document = await ports.documents.get(HEARTBEAT)
+    if document is None:
+        return [Finding("sweep", ok=False, detail="resume_onboardings never ran", fix="Set up its schedule.")]
+    age = ports.now() - document.data["at"]
+    failed = [f"{part}: {cause}" for part, cause in document.data.get("failed", {}).items()]
+    detail = f"last run {int(age.total_seconds())} s ago" + (f"; failed: {'; '.join(failed)}" if failed else "")
+    return [Finding("sweep", ok=age < STALE and not failed, detail=detail, fix="Look at the schedule and its logs.")]
+
+
+async def _webhook(ports: Ports) -> list[Finding]:
+    document = await ports.documents.get(LAST_WEBHOOK)
+    if document is None:
+        return [Finding("webhook", ok=True, detail="none has come yet", fix="Send one: Authentik, transport, Test.")]
+    age = int((ports.now() - document.data["at"]).total_seconds())
+    return [Finding("webhook", ok=True, detail=f"the last accepted one came {age} s ago")]

@@ -1,0 +1,286 @@
+"""Running one step: claim it, act, record what was confirmed, start what follows.
+
+Idempotent by the step's own document: an ended step is left alone, a claimed one is refused until the
+claim lapses, and only the holder of the claim (its version) can record an outcome.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from shared.domain import ids, pace
+from shared.domain.audit import Audit, audit
+from shared.domain.errors import Conflict, Limited, Misconfigured, MusterError, Outpaced, Refused, TryLater
+from shared.domain.onboarding import ENDED, FOLLOWER, MAX_FAULTS, OPEN, Step, backoff
+from shared.ports import Document, Write
+from shared.repositories import Stored, audit_write
+from shared.services import breakers
+from shared.services.breakers import Breaker
+from shared.services.context import MUSTER, Ports, log, note
+from shared.services.tasks import Parent, change_parent, enqueue, parent_of, settle
+
+CLAIM = timedelta(seconds=90)
+"""Longer than a task may run (its deadline is 60 s), so that a lapsed claim has no holder any more."""
+TRANSACTIONS_HOLD = timedelta(hours=12)
+"""Synapse de-duplicates a transaction id for 24 h; half of that is safe."""
+LIMITED = "M_LIMIT_EXCEEDED"
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What the neighbour confirmed: kept as the step's `result`."""
+
+    result: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Waits:
+    on: str
+    cause: str
+    fix: str
+    until: datetime | None
+
+
+Ending = Done | Skipped | Waits
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """What an action is given. `look_first`: the message may have been sent under a transaction id
+    that no longer protects, so look into the room before sending."""
+
+    ports: Ports
+    parent: Parent
+    step: Step
+    look_first: bool = False
+
+    @property
+    def matrix_id(self) -> str:
+        return self.parent.matrix_id
+
+    @property
+    def marker(self) -> str:
+        """The transaction id of this step's message, which its content carries too."""
+        return ids.transaction_id(self.step.parent, self.step.name, self.matrix_id)
+
+
+Action = Callable[[Act], Awaitable[Ending]]
+
+
+class Claimed(Conflict):
+    """Somebody runs this step just now; the task is tried again, and finds it ended or lapsed."""
+
+
+async def run_step(ports: Ports, parent: str, name: str, generation: int | None, actions: Mapping[str, Action]) -> str:
+    """Answers the state the step is in afterwards. Raises `TryLater` for a passing fault that was
+    recorded, `Claimed` while somebody else has it, `NotFound` for a step that does not exist."""
+    found = await _read(ports, parent, name)
+    step = found.step.record
+    if step.state in ENDED or step.state not in OPEN or (generation is not None and generation < step.generation):
+        return step.state
+    if found.breaker:
+        return await _wait_for_neighbour(ports, found, found.breaker)
+    if step.state == "running" and step.due_at and step.due_at > ports.now():
+        raise Claimed(f"{parent}/{name} is being done by another task", "Nothing to do: it is tried again.")
+    if step.kind == "room" and step.code != LIMITED and pace.is_paced(found.parent, ports.now()):
+        return await _queue_up(ports, found, 0.0)
+    found, act = await _claim(ports, found)
+    return await _act(ports, found, actions[step.kind], act)
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    parent: Parent
+    step: Stored[Step]
+    follower: Stored[Step] | None
+    breaker: Breaker | None
+
+    @property
+    def neighbour(self) -> str:
+        return breakers.NEIGHBOUR.get(self.step.record.entry_point, "matrix")
+
+
+async def _read(ports: Ports, parent: str, name: str) -> _Found:
+    """All that a task must know, in one round trip."""
+    names = [name, FOLLOWER[name]] if name in FOLLOWER else [name]
+    paths = [parent, breakers.path("matrix"), breakers.path("authentik"), *(f"{parent}/steps/{n}" for n in names)]
+    documents = await ports.documents.get_many(paths)
+    owner = parent_of(documents[0], parent).record
+    if documents[3] is None:
+        parent_of(None, paths[3])  # raises NotFound
+    steps = [_stored(document) for document in documents[3:]]
+    step = steps[0]
+    assert step is not None  # noqa: S101 - for the type checker: it was looked at above
+    which = breakers.NEIGHBOUR.get(step.record.entry_point, "matrix")
+    breaker = breakers.read(documents[1 if which == "matrix" else 2])
+    return _Found(owner, step, steps[1] if len(steps) > 1 else None, breaker)
+
+
+def _stored(document: Document | None) -> Stored[Step] | None:
+    return Stored(Step.of(document.data), document.path, document.version) if document else None
+
+
+async def _claim(ports: Ports, found: _Found) -> tuple[_Found, Act]:
+    """Commits the claim, and with it what a message will be sent as, before anything is done."""
+    step, now = found.step.record, ports.now()
+    claimed = step.but(state="running", attempts=step.attempts + 1, due_at=now + CLAIM, updated_at=now)
+    look_first = False
+    if step.kind in ("indoc_farewell", "hello", "welcome"):
+        device = (await (await ports.chat()).whoami()).device_id
+        look_first = step.sent_at is not None and (step.sent_device != device or now - step.sent_at > TRANSACTIONS_HOLD)
+        claimed = claimed.but(sent_device=device, sent_at=step.sent_at or now)
+    try:
+        [version] = await ports.documents.write(found.step.replaced(claimed))
+    except Outpaced as error:
+        raise Claimed(f"{step.path} was claimed at the same moment", "Nothing to do.") from error
+    stored = Stored(claimed, found.step.path, version)
+    act = Act(ports, found.parent, claimed, look_first)
+    return _Found(found.parent, stored, found.follower, None), act
+
+
+async def _act(ports: Ports, found: _Found, action: Action, act: Act) -> str:
+    step, now = found.step.record, ports.now
+    try:
+        async with asyncio.timeout(50):
+            ending = await action(act)
+    except Limited as error:
+        return await _queue_up(ports, found, error.after)
+    except (TryLater, Misconfigured, TimeoutError) as error:
+        return await _passing(ports, found, error)
+    except MusterError as error:
+        code = error.code if isinstance(error, Refused) else type(error).__name__
+        log.error("step failed", extra={"fields": {"step": step.path, "cause": error.cause, "fix": error.fix}})
+        failed = step.ended("failed", now(), cause=error.cause, fix=error.fix, code=code)
+        return await _record(ports, found, failed)
+    except Exception as error:
+        log.exception("step crashed", extra={"fields": {"step": step.path}})
+        return await _passing(ports, found, error)
+    await breakers.saw(ports, found.neighbour, None)
+    return await _record(ports, found, _after(step, ending, now()))
+
+
+def _after(step: Step, ending: Ending, now: datetime) -> Step:
+    if isinstance(ending, Done):
+        return step.ended("done", now, result=dict(ending.result))
+    if isinstance(ending, Skipped):
+        return step.ended("skipped", now, result={"reason": ending.reason})
+    return step.waiting(now, on=ending.on, cause=ending.cause, fix=ending.fix, until=ending.until)
+
+
+async def _record(ports: Ports, found: _Found, step: Step) -> str:
+    """The outcome, its audit record and what it starts, in one commit; then the tasks."""
+    followers = _followers(ports, found, step)
+    writes: list[Write] = [found.step.replaced(step), *(stored.replaced(record) for stored, record in followers)]
+    writes.append(audit_write(_audited(ports, found, step)))
+    try:
+        await ports.documents.write(*writes)
+    except Outpaced as error:
+        raise Claimed(f"{step.path} changed while it was being done", "Nothing to do: it is tried again.") from error
+    await enqueue(ports, [step, *(record for _, record in followers)])
+    if not followers and step.state not in OPEN:
+        await settle(ports, step.parent)
+    note("step", step=step.path, state=step.state, attempt=step.attempts, cause=step.cause)
+    return step.state
+
+
+def _audited(ports: Ports, found: _Found, step: Step) -> Audit:
+    owner = found.parent
+    detail = {"room": step.room, "attempt": step.attempts, "cause": step.cause, "result": step.result}
+    return audit(
+        ports.now(),
+        getattr(owner, "actor", MUSTER.name),
+        f"step.{step.kind}",
+        owner.matrix_id or getattr(owner, "username", ""),
+        step.path,
+        str(step.attempts),
+        outcome=step.state,
+        detail={"step": step.path} | {key: value for key, value in detail.items() if value},
+    )
+
+
+def _followers(ports: Ports, found: _Found, step: Step) -> list[tuple[Stored[Step], Step]]:
+    """The welcome comes some seconds after the hello, the removal at once after the farewell."""
+    follower = found.follower
+    if follower is None or follower.record.state != "pending" or not _releases(step):
+        return []
+    now = ports.now()
+    delay = ports.policy.welcome_delay if follower.record.kind == "welcome" else 0.0
+    return [(follower, follower.record.scheduled(now + timedelta(seconds=delay), anew=False))]
+
+
+def _releases(step: Step) -> bool:
+    """Ended in any way; or waiting for somebody, where the follower waits by its own reasons."""
+    return step.state in ENDED or (step.state == "waiting" and step.waits_for not in breakers.NAMES)
+
+
+async def _queue_up(ports: Ports, found: _Found, retry_after: float) -> str:
+    """429: not a fault, and no reason to slow the queue: a new task at the place in the member's row."""
+    step = found.step.record
+    places: list[datetime] = []
+
+    def take(parent: Parent) -> Parent:
+        paced, place = pace.next_place(parent, ports.now(), retry_after)
+        places.append(place)
+        return paced
+
+    if step.kind == "room":
+        await change_parent(ports, step.parent, take)
+    else:
+        places.append(ports.now() + timedelta(seconds=retry_after * pace.MARGIN))
+    cause = (
+        f"the homeserver limits how fast one member may be invited; this room's turn is at {places[-1]:%H:%M:%S} UTC"
+    )
+    fix = "Nothing to do. To lift the limit for the bot, see the self-check."
+    queued = step.scheduled(places[-1]).but(code=LIMITED, cause=cause, fix=fix, updated_at=ports.now())
+    return await _record_quietly(ports, found, queued)
+
+
+async def _record_quietly(ports: Ports, found: _Found, step: Step) -> str:
+    """A change of plan: nothing was done, so nothing goes into the audit."""
+    try:
+        await ports.documents.write(found.step.replaced(step))
+    except Outpaced as error:
+        raise Claimed(f"{step.path} changed meanwhile", "Nothing to do: it is tried again.") from error
+    await enqueue(ports, [step])
+    if step.state not in OPEN:
+        await settle(ports, step.parent)
+    note("step", step=step.path, state=step.state, attempt=step.attempts, cause=step.cause)
+    return step.state
+
+
+async def _wait_for_neighbour(ports: Ports, found: _Found, breaker: Breaker) -> str:
+    waiting = found.step.record.waiting(
+        ports.now(), on=breaker.neighbour, cause=breaker.words(), fix="Nothing to do: it goes on by itself."
+    )
+    return await _record_quietly(ports, found, waiting)
+
+
+async def _passing(ports: Ports, found: _Found, error: Exception) -> str:
+    """Recorded, then raised, so that Cloud Tasks tries again; too many become a failure to look at."""
+    step, now = found.step.record, ports.now()
+    opened = await breakers.saw(ports, found.neighbour, error)
+    if opened:
+        return await _wait_for_neighbour(ports, found, opened)
+    cause = error.cause if isinstance(error, MusterError) else f"Muster failed ({type(error).__name__})"
+    fix = error.fix if isinstance(error, MusterError) else "Look into the logs for this step."
+    if step.faults + 1 >= MAX_FAULTS:
+        log.error("step given up", extra={"fields": {"step": step.path, "cause": cause, "fix": fix}})
+        final = step.ended(
+            "failed", now, cause=f"given up after {step.attempts} tries: {cause}", fix=fix, faults=step.faults + 1
+        )
+        return await _record(ports, found, final)
+    wait = backoff(step.faults + 1)
+    again = step.but(state="scheduled", faults=step.faults + 1, due_at=now + wait, cause=cause, fix=fix, updated_at=now)
+    try:
+        await ports.documents.write(found.step.replaced(again))
+    except Outpaced as outpaced:
+        raise Claimed(f"{step.path} changed meanwhile", "Nothing to do.") from outpaced
+    raise TryLater(cause, fix, after=wait.total_seconds()) from error

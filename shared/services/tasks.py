@@ -1,0 +1,94 @@
+"""From steps to tasks, and the one place where a parent of steps is read and settled."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Iterable
+from typing import TypeVar
+
+from shared.domain import ids
+from shared.domain.errors import MusterError, NotFound, Outpaced
+from shared.domain.jobs import Job
+from shared.domain.onboarding import OPEN, Onboarding, Step, derived_state
+from shared.ports import Document, Query, Task
+from shared.repositories import Stored, steps_of
+from shared.services.context import Ports, log
+
+T = TypeVar("T")
+Parent = Onboarding | Job
+PARENTS: dict[str, tuple[str, type[Onboarding] | type[Job]]] = {
+    "onboardings": ("onboarding", Onboarding),
+    "jobs": ("job", Job),
+}
+
+
+def task_for(step: Step) -> Task:
+    collection, _, parent_id = step.parent.partition("/")
+    payload = {"v": 1, PARENTS[collection][0]: parent_id, "step": step.name, "generation": step.generation}
+    name = ids.task_name(step.parent, step.name, step.generation)
+    return Task(step.entry_point, name, payload, step.due_at)
+
+
+async def enqueue(ports: Ports, steps: Iterable[Step]) -> int:
+    """The tasks of those steps that are scheduled. A failure is logged and no more: the steps are
+    committed, and `resume_onboardings` enqueues what is overdue."""
+    tasks = [task_for(step) for step in steps if step.state == "scheduled"]
+    if not tasks:
+        return 0
+    try:
+        return await ports.queue.enqueue(*tasks)
+    except MusterError as error:
+        log.warning("tasks not enqueued; the sweep will", extra={"fields": {"cause": error.cause, "tasks": len(tasks)}})
+        return 0
+
+
+def parent_of(document: Document | None, path: str) -> Stored[Parent]:
+    if document is None:
+        raise NotFound(f"there is no {path}")
+    record_type = PARENTS[path.partition("/")[0]][1]
+    return Stored(record_type.of(document.data), document.path, document.version)
+
+
+async def again_when_outpaced(attempt: Callable[[], Awaitable[T]], tries: int = 12) -> T:
+    """Reads, decides and writes anew whenever another writer was faster. The pauses are jittered, so
+    that those who collided once do not collide again."""
+    for count in range(tries):
+        try:
+            return await attempt()
+        except Outpaced:
+            await asyncio.sleep(random.uniform(0, 0.02 * 2 ** min(count, 5)))  # noqa: S311 - not for secrets
+    return await attempt()
+
+
+async def change_parent(ports: Ports, path: str, change: Callable[[Parent], Parent]) -> Parent:
+    """Compare-and-set until it holds; writes nothing when nothing changes."""
+
+    async def attempt() -> Parent:
+        stored = parent_of(await ports.documents.get(path), path)
+        changed = change(stored.record)
+        if changed != stored.record:
+            await ports.documents.write(stored.replaced(changed))
+        return changed
+
+    return await again_when_outpaced(attempt)
+
+
+async def settle(ports: Ports, path: str) -> None:
+    """Once no step is open any more, writes what they add up to. Whoever commits the last step
+    sees all the others, so one of several that end at once always does it."""
+    still_open = await ports.documents.query(Query(f"{path}/steps", [("state", "in", list(OPEN))], limit=1))
+    if not still_open.items:
+        await restate(ports, path)
+
+
+async def restate(ports: Ports, path: str) -> None:
+    steps = [stored.record for stored in await steps_of(ports.documents, path)]
+    now = ports.now()
+
+    def change(parent: Parent) -> Parent:
+        state = derived_state(getattr(parent, "hold", ""), steps)
+        finished = (parent.finished_at or now) if state == "done" else None
+        return parent.but(state=state, finished_at=finished)
+
+    await change_parent(ports, path, change)

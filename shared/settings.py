@@ -1,0 +1,205 @@
+"""Every setting, in one table: its name, the concern it belongs to, whether it is a secret.
+
+`.env.example`, the README's table and Terraform are held against this table by tests. Values come from
+the environment; a secret may be a name of Secret Manager (`projects/*/secrets/*/versions/*`), which
+`shared.wiring` resolves. A missing or malformed setting stops what needs it at its first request, with
+every such name in one message and never a value.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from shared.domain.errors import Misconfigured
+
+Concern = Literal["authentik", "webhook", "admin", "matrix", "onboarding", "store", "tasks", "stack"]
+SECRET_NAME = re.compile(r"projects/[^/]+/secrets/[^/]+/versions/[^/]+")
+
+
+def text(value: str) -> str:
+    return value
+
+
+def words(value: str) -> tuple[str, ...]:
+    """Comma-separated; blanks fall away."""
+    return tuple(part.strip() for part in value.split(",") if part.strip())
+
+
+def switch(value: str) -> bool:
+    folded = value.strip().lower()
+    if folded not in ("1", "true", "yes", "on", "0", "false", "no", "off"):
+        raise ValueError("true or false")
+    return folded in ("1", "true", "yes", "on")
+
+
+def seconds(value: str) -> float:
+    number = float(value)
+    if not 0 <= number <= 86_400:
+        raise ValueError("seconds, from 0 to 86400")
+    return number
+
+
+def base_url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("a URL such as https://auth.example.org")
+    return value.rstrip("/")
+
+
+def issuer_url(value: str) -> str:
+    """An issuer is compared letter by letter: its closing slash stays."""
+    base_url(value)
+    return value
+
+
+def user_id(value: str) -> str:
+    if not re.fullmatch(r"@[^:\s]+:\S+", value):
+        raise ValueError("a Matrix id such as @muster:example.org")
+    return value
+
+
+def room_or_alias(value: str) -> str:
+    if not re.fullmatch(r"![^\s]+|#[^:\s]+:\S+", value):
+        raise ValueError("a room id such as !abc:example.org or an alias such as #indoc:example.org")
+    return value
+
+
+def room_or_nothing(value: str) -> str:
+    return value and room_or_alias(value)
+
+
+def rooms(value: str) -> tuple[str, ...]:
+    return tuple(room_or_alias(room) for room in words(value))
+
+
+def one_of(*choices: str) -> Callable[[str], str]:
+    def parse(value: str) -> str:
+        if value not in choices:
+            raise ValueError(" or ".join(choices))
+        return value
+
+    return parse
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """`default` None: required by whatever needs it. `about`: one line for a person."""
+
+    name: str
+    concern: Concern
+    about: str
+    default: str | None = ""
+    parse: Callable[[str], Any] = text
+    secret: bool = False
+
+
+SETTINGS: tuple[Setting, ...] = (
+    Setting("AUTHENTIK_URL", "authentik", "Base address of Authentik, without /api/v3", None, base_url),
+    Setting("AUTHENTIK_API_TOKEN", "authentik", "Token of intent api of Muster's service account", None, secret=True),
+    Setting("AUTHENTIK_FLOW_SLUG", "authentik", "Slug of the enrollment flow", "muster-enrollment"),
+    Setting("AUTHENTIK_DEFAULT_GROUP", "authentik", "Group (name or uuid) that every new member gets"),
+    Setting("AUTHENTIK_CA_BUNDLE", "authentik", "File with the CA of a self-signed Authentik"),
+    Setting("GRANTABLE_GROUPS", "authentik", "Privileged groups that a form may grant all the same", "", words),
+    Setting("ADMIN_GROUP", "authentik", "Group whose members may use the admin API", "muster-admins"),
+    Setting("AUTHENTIK_WEBHOOK_SECRETS", "webhook", "Comma-separated, the newest first", None, words, secret=True),
+    Setting("AUTHENTIK_ISSUER", "admin", "OIDC issuer with its closing slash; empty: API keys only", "", text),
+    Setting("AUTHENTIK_CLIENT_ID", "admin", "Client id of the admin page", "muster-admin"),
+    Setting("ADMIN_API_KEYS", "admin", "Comma-separated name:sha256-of-the-key", "", words, secret=True),
+    Setting("PUBLIC_URL", "admin", "Where people open the admin page", "", text),
+    Setting("MATRIX_HOMESERVER", "matrix", "Client API address of the homeserver", None, base_url),
+    Setting("MATRIX_ACCESS_TOKEN", "matrix", "Access token of the bot", None, secret=True),
+    Setting("MATRIX_USER_ID", "matrix", "The bot, such as @muster:example.org", None, user_id),
+    Setting("MATRIX_CA_BUNDLE", "matrix", "File with the CA of a self-signed homeserver"),
+    Setting("MATRIX_DISABLE_SSL_VERIFICATION", "matrix", "Refused in production", "false", switch),
+    Setting("MATRIX_ENABLE_ENCRYPTION", "matrix", "End-to-end encryption (its own issue; not yet)", "false", switch),
+    Setting("MATRIX_PASSWORD", "matrix", "The bot's password, for set-up only", secret=True),
+    Setting("MATRIX_RECOVERY_KEY", "matrix", "Opens the bot's secret storage", secret=True),
+    Setting("MATRIX_DOMAIN", "onboarding", "Server name of the members' Matrix ids", None),
+    Setting(
+        "MATRIX_INDOC_ROOM_ID",
+        "onboarding",
+        "The entry room; empty: there is none",
+        "",
+        lambda v: v and room_or_alias(v),
+    ),
+    Setting("MATRIX_DEFAULT_ROOMS", "onboarding", "Comma-separated rooms that every new member gets", "", rooms),
+    Setting("AUTO_REMOVE_FROM_INDOC", "onboarding", "Whether newcomers are taken out of INDOC", "true", switch),
+    Setting("WELCOME_DELAY_SECONDS", "onboarding", "From the hello to the welcome", "5", seconds),
+    Setting("MUSTER_STORE", "store", "firestore or sqlite", "firestore", one_of("firestore", "sqlite")),
+    Setting("GOOGLE_CLOUD_PROJECT", "store", "Project of Firestore and Cloud Tasks", "muster-local"),
+    Setting("FIRESTORE_DATABASE", "store", "Firestore database", "(default)"),
+    Setting("FIRESTORE_EMULATOR_HOST", "store", "host:port of the emulator; local only"),
+    Setting("MUSTER_DATA_DIR", "store", "What the embedded stack keeps", ".muster"),
+    Setting("TASKS_LOCATION", "tasks", "Region of the queues", "europe-west1"),
+    Setting("TASKS_QUEUE_INVITES", "tasks", "Queue of the room invites", "muster-invites"),
+    Setting("TASKS_QUEUE_MESSAGES", "tasks", "Queue of farewells, removals and welcomes", "muster-messages"),
+    Setting("TASKS_QUEUE_ACCOUNTS", "tasks", "Queue of what is done in Authentik", "muster-accounts"),
+    Setting("TASKS_SERVICE_ACCOUNT", "tasks", "Whose OIDC token a task carries", None),
+    Setting("SCHEDULER_SERVICE_ACCOUNT", "tasks", "Whose OIDC token a scheduled run carries; empty: the tasks' own"),
+    Setting("TASKS_URL_TEMPLATE", "tasks", "https://.../{entry_point}: a task's URL and audience", None),
+    Setting("TASKS_OIDC_ISSUER", "tasks", "Who signs the tasks' tokens", "https://accounts.google.com"),
+    Setting("TASKS_OIDC_JWKS", "tasks", "Their keys", "https://www.googleapis.com/oauth2/v3/certs", base_url),
+    Setting("CLOUD_TASKS_EMULATOR_HOST", "tasks", "host:port of the embedded dispatcher; local only"),
+    Setting("MUSTER_ENV", "stack", "production or local", "production", one_of("production", "local")),
+    Setting("MUSTER_ALLOW_REMOTE", "stack", "1: scripts may speak to other machines", "false", switch),
+)
+BY_NAME = {setting.name: setting for setting in SETTINGS}
+
+
+class Settings:
+    """Read-only, by concern. Parsing waits until a value is asked for."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._environment = environment
+
+    def __repr__(self) -> str:
+        return "Settings(...)"
+
+    def __getitem__(self, name: str) -> Any:
+        """The parsed value; raises `Misconfigured` naming the setting."""
+        value, problem = self._parsed(BY_NAME[name])
+        if problem:
+            raise Misconfigured(problem, "Set it in the function's environment or in .env and deploy again.")
+        return value
+
+    @property
+    def production(self) -> bool:
+        return bool(self["MUSTER_ENV"] == "production")
+
+    def raw(self, name: str) -> str:
+        """As it stands in the environment: to see whether a secret is a name of Secret Manager."""
+        return self._environment.get(name, "").strip()
+
+    def require(self, *concerns: Concern) -> None:
+        """All missing and malformed settings of these concerns in one `Misconfigured`."""
+        problems = self.problems(*concerns)
+        if problems:
+            raise Misconfigured("; ".join(problems), "Set them in the function's environment or in .env.")
+
+    def problems(self, *concerns: Concern) -> Sequence[str]:
+        """One sentence for each missing or malformed setting, never its value."""
+        found = [self._parsed(setting)[1] for setting in SETTINGS if not concerns or setting.concern in concerns]
+        if (not concerns or "matrix" in concerns) and self._unverified_in_production():
+            found.append("MATRIX_DISABLE_SSL_VERIFICATION is refused in production: use MATRIX_CA_BUNDLE")
+        return [problem for problem in found if problem]
+
+    def _unverified_in_production(self) -> bool:
+        value, problem = self._parsed(BY_NAME["MATRIX_DISABLE_SSL_VERIFICATION"])
+        return bool(value) and not problem and self.raw("MUSTER_ENV") != "local"
+
+    def _parsed(self, setting: Setting) -> tuple[Any, str]:
+        value = self.raw(setting.name)
+        if not value:
+            if setting.default is None:
+                return None, f"{setting.name} is not set ({setting.about})"
+            value = setting.default
+        if setting.secret and SECRET_NAME.fullmatch(value):
+            return value, ""
+        try:
+            return setting.parse(value), ""
+        except ValueError as error:
+            return None, f"{setting.name} is not valid: expected {error}"

@@ -1,0 +1,201 @@
+"""The only place that knows both the ports and the adapters. Everything is made at first use, in the
+worker, and kept; heavy libraries load with the adapter that needs them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets as chance
+import time
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+from weakref import WeakKeyDictionary
+
+from shared.domain.onboarding import ENTRY_POINTS
+from shared.ports import Chat, Directory, Documents, Secrets, TaskQueue
+from shared.services.context import Policy
+from shared.settings import BY_NAME, SECRET_NAME, Settings
+
+if TYPE_CHECKING:
+    from shared.adapters.jwt import InvokerTokens, KeySet
+
+T = TypeVar("T")
+
+
+class Wiring:
+    """`Ports` for one event loop: the async clients are bound to the loop that first used them."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.failures: dict[str, int] = {}
+        self._kept: dict[str, tuple[float, Any]] = {}
+        self._locks: dict[str, asyncio.Lock] = {}
+
+    # -- the clock and chance
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    def chance(self) -> int:
+        return chance.randbits(128)
+
+    async def remember(self, key: str, seconds: float, find: Callable[[], Awaitable[T]]) -> T:
+        """Found once at a time, however many ask."""
+        async with self._locks.setdefault(key, asyncio.Lock()):
+            until, value = self._kept.get(key, (0.0, None))
+            if seconds <= 0 or until <= time.monotonic():
+                value = await find()
+                self._kept[key] = (time.monotonic() + (seconds or 30), value)
+            return value  # type: ignore[no-any-return]
+
+    # -- settings
+
+    @cached_property
+    def policy(self) -> Policy:
+        self.settings.require("onboarding")
+        read = self.settings
+        return Policy(
+            domain=read["MATRIX_DOMAIN"],
+            indoc=read["MATRIX_INDOC_ROOM_ID"],
+            default_rooms=read["MATRIX_DEFAULT_ROOMS"],
+            default_group=read["AUTHENTIK_DEFAULT_GROUP"],
+            auto_remove=read["AUTO_REMOVE_FROM_INDOC"],
+            welcome_delay=read["WELCOME_DELAY_SECONDS"],
+            admin_group=read["ADMIN_GROUP"],
+            grantable=read["GRANTABLE_GROUPS"],
+        )
+
+    async def secret(self, name: str) -> Any:
+        """A setting that may be the name of a secret; Secret Manager's client refreshes it."""
+        raw = self.settings.raw(name)
+        if not SECRET_NAME.fullmatch(raw):
+            return self.settings[name]
+        return BY_NAME[name].parse(await self.secrets.read(raw))
+
+    @cached_property
+    def secrets(self) -> Secrets:
+        from shared.adapters.secret_manager import SecretManagerSecrets
+
+        return SecretManagerSecrets()
+
+    # -- ports
+
+    @cached_property
+    def documents(self) -> Documents:
+        self.settings.require("store")
+        if self.settings["MUSTER_STORE"] == "sqlite":
+            from shared.adapters.sqlite import SqliteDocuments
+
+            return SqliteDocuments(str(Path(self.settings["MUSTER_DATA_DIR"]) / "documents.sqlite3"))
+        from shared.adapters.firestore import FirestoreDocuments
+
+        return FirestoreDocuments(
+            self.settings["GOOGLE_CLOUD_PROJECT"],
+            self.settings["FIRESTORE_DATABASE"],
+            self.settings["FIRESTORE_EMULATOR_HOST"] or None,
+        )
+
+    @cached_property
+    def queue(self) -> TaskQueue:
+        from shared.adapters.cloud_tasks import CloudTasksQueue
+
+        self.settings.require("tasks")
+        return CloudTasksQueue(
+            project=self.settings["GOOGLE_CLOUD_PROJECT"],
+            location=self.settings["TASKS_LOCATION"],
+            queues={name: self.settings[f"TASKS_QUEUE_{QUEUES[name]}"] for name in set(ENTRY_POINTS.values())},
+            url_template=self.settings["TASKS_URL_TEMPLATE"],
+            service_account=self.settings["TASKS_SERVICE_ACCOUNT"],
+            emulator_host=self.settings["CLOUD_TASKS_EMULATOR_HOST"] or None,
+        )
+
+    async def directory(self) -> Directory:
+        async def make() -> Directory:
+            from shared.adapters.authentik import AuthentikDirectory
+
+            self.settings.require("authentik")
+            return AuthentikDirectory(
+                self.settings["AUTHENTIK_URL"],
+                await self.secret("AUTHENTIK_API_TOKEN"),
+                self.settings["AUTHENTIK_FLOW_SLUG"],
+                admin_group=self.settings["ADMIN_GROUP"],
+                ca_bundle=self.settings["AUTHENTIK_CA_BUNDLE"] or None,
+            )
+
+        return await self.remember("directory", FOREVER, make)
+
+    async def chat(self) -> Chat:
+        async def make() -> Chat:
+            from shared.adapters.matrix import MatrixChat
+
+            self.settings.require("matrix")
+            return MatrixChat(
+                self.settings["MATRIX_HOMESERVER"],
+                await self.secret("MATRIX_ACCESS_TOKEN"),
+                self.settings["MATRIX_USER_ID"],
+                ca_bundle=self.settings["MATRIX_CA_BUNDLE"] or None,
+                verify=not self.settings["MATRIX_DISABLE_SSL_VERIFICATION"],
+            )
+
+        return await self.remember("chat", FOREVER, make)
+
+    # -- who may call
+
+    def key_set(self, url: str) -> KeySet:
+        """A public key set, kept with its cache."""
+        from shared.adapters.jwt import KeySet
+
+        return self._keep(f"keys {url}", lambda: KeySet(url, self.settings["AUTHENTIK_CA_BUNDLE"] or None))
+
+    @cached_property
+    def invokers(self) -> InvokerTokens:
+        """Checks the OIDC tokens of Cloud Tasks and Cloud Scheduler."""
+        from shared.adapters.jwt import InvokerTokens
+
+        return InvokerTokens(self.key_set(self.settings["TASKS_OIDC_JWKS"]), self.settings["TASKS_OIDC_ISSUER"])
+
+    async def access_claims(self, token: str) -> dict[str, Any]:
+        """Of an access token of Authentik: RS256, issuer, audience and authorized party pinned; `scope` is
+        required, since an ID token has all the rest. Raises `Unauthenticated`."""
+        from shared.adapters.jwt import verify
+
+        issuer, client = self.settings["AUTHENTIK_ISSUER"], self.settings["AUTHENTIK_CLIENT_ID"]
+        keys = self.key_set(f"{issuer.rstrip('/')}/jwks/")
+        required = ("exp", "sub", "scope")
+        claims = await verify(token, keys, issuer=issuer, audience=client, authorized_party=client, required=required)
+        return dict(claims)
+
+    def _keep(self, key: str, make: Callable[[], T]) -> T:
+        until, value = self._kept.get(key, (0.0, None))
+        if value is None or until <= time.monotonic():
+            value = make()
+            self._kept[key] = (time.monotonic() + FOREVER, value)
+        return value  # type: ignore[no-any-return]
+
+
+FOREVER = 10 * 365 * 86_400.0
+QUEUES = {
+    "invite_to_room": "INVITES",
+    "remove_from_indoc": "MESSAGES",
+    "deliver_welcome": "MESSAGES",
+    "remove_from_room": "MESSAGES",
+    "update_account": "ACCOUNTS",
+}
+"""A queue per limit of what is downstream."""
+
+_wirings: WeakKeyDictionary[asyncio.AbstractEventLoop, Wiring] = WeakKeyDictionary()
+
+
+def wiring() -> Wiring:
+    """That of the running event loop, made from the environment at the first request."""
+    loop = asyncio.get_running_loop()
+    if loop not in _wirings:
+        _wirings[loop] = factory(Settings(os.environ))
+    return _wirings[loop]
+
+
+factory: Callable[[Settings], Wiring] = Wiring
+"""The embedded stack's fault injection puts its own here."""
