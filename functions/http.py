@@ -24,8 +24,7 @@ Handler = Callable[[Request], Awaitable[Response]]
 async def answer(handler: Handler, request: Request) -> Response:
     """Runs the handler within the request's log context; every error becomes a problem document."""
     logs.configure()
-    trace = request.headers.get("x-cloud-trace-context", "").partition("/")[0]
-    logs.CONTEXT.set({"logging.googleapis.com/trace": trace} if trace else {})
+    logs.begin(request.headers.get("x-cloud-trace-context", ""))
     try:
         return await handler(request)
     except MusterError as error:

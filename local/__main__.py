@@ -33,7 +33,7 @@ def main() -> int:
     data = Path(settings.get("MUSTER_DATA_DIR") or ROOT / ".muster")
     if chosen.env:
         return show_environment(data)
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
     try:
         return run(chosen, settings, data, screen)

@@ -20,12 +20,12 @@ import argparse
 import json
 import os
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 
 import uvicorn
 from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from local.authentik_api import Server, api
@@ -41,32 +41,20 @@ def application(file: str, config: Row, webhook_url: str = "", webhook_secret: s
     seed(state, config, webhook_url)
     server = Server(state, Hooks(state, webhook_url, webhook_secret, config), config)
     oauth = Oauth(server)
-    base, own = "/application/o", f"/application/o/{oauth.slug}"
-
-    def bound(view: Callable[[Request, Server], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
-        async def endpoint(request: Request) -> Response:
-            return await view(request, server)
-
-        return endpoint
-
-    async def ready(_request: Request) -> Response:
-        return PlainTextResponse("")
-
-    return Starlette(
-        routes=[
-            Route("/-/health/ready/", ready),
-            Route("/api/v3/flows/executor/{slug}/", bound(executor), methods=["GET", "POST"]),
-            Route("/api/v3/{path:path}", bound(api), methods=["GET", "POST", "PUT", "PATCH", "DELETE"]),
-            Route("/if/flow/{slug}/", bound(page)),
-            Route(f"{own}/.well-known/openid-configuration", oauth.discovery),
-            Route(f"{own}/jwks/", oauth.keys),
-            Route(f"{own}/end-session/", oauth.end_session),
-            Route(f"{base}/authorize/", oauth.authorize, methods=["GET", "POST"]),
-            Route(f"{base}/token/", oauth.token, methods=["POST", "OPTIONS"]),
-            Route(f"{base}/userinfo/", oauth.userinfo, methods=["GET", "POST", "OPTIONS"]),
-            Route(f"{base}/revoke/", oauth.revoke, methods=["POST"]),
-        ]
-    )
+    views: list[tuple[str, Callable[..., Awaitable[Response]], str]] = [
+        ("/-/health/ready/", page, "GET"),
+        ("/if/flow/{slug}/", page, "GET"),
+        ("/api/v3/flows/executor/{slug}/", partial(executor, server=server), "GET POST"),
+        ("/api/v3/{path:path}", partial(api, server=server), "GET POST PATCH DELETE"),
+        (f"/application/o/{oauth.slug}/.well-known/openid-configuration", oauth.discovery, "GET"),
+        (f"/application/o/{oauth.slug}/jwks/", oauth.keys, "GET"),
+        (f"/application/o/{oauth.slug}/end-session/", oauth.end_session, "GET"),
+        ("/application/o/authorize/", oauth.authorize, "GET POST"),
+        ("/application/o/token/", oauth.token, "POST OPTIONS"),
+        ("/application/o/userinfo/", oauth.userinfo, "GET POST OPTIONS"),
+        ("/application/o/revoke/", oauth.revoke, "POST"),
+    ]
+    return Starlette(routes=[Route(path, view, methods=methods.split()) for path, view, methods in views])
 
 
 def main() -> None:

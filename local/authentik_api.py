@@ -1,4 +1,4 @@
-"""The stand-in's REST API: a table of resources for the lists, and a table of routes for everything else."""
+"""The stand-in's REST API: lists by the table of resources, everything else by the table of routes at the end."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import math
 import re
 import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from operator import itemgetter
 from typing import Any, NamedTuple
 from uuid import uuid4
 
@@ -16,60 +16,35 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from local.authentik_hooks import Hooks
-from local.authentik_rows import COLUMNS, FIXED, RECOVERY, SHOW, Fault, Show, add, written
+from local.authentik_rows import FIXED, RECOVERY, Fault, show, written
 from local.authentik_state import Row, State, now, stamp
 
 
-@dataclass(frozen=True)
-class Server:
+class Server(NamedTuple):
     state: State
     hooks: Hooks
     config: Row
 
 
 class Call(NamedTuple):
+    server: Server
     state: State
-    hooks: Hooks
-    config: Row
     user: Row
     query: Mapping[str, str]
     body: Row
     base: str
 
 
-class Resource(NamedTuple):
-    """`label`: app and model as in its permissions. `exact`: filters by equality; the first one is the order."""
-
-    kind: str
-    label: str
-    exact: str = "name"
-    search: str = "name"
-    key: str = "pk"
-
-
-RESOURCES = {
-    "core/users": Resource("user", "authentik_core.user", "username name email path uuid", "username name email uuid"),
-    "core/groups": Resource("group", "authentik_core.group"),
-    "core/tokens": Resource("token", "authentik_core.token", "identifier intent", "identifier", "identifier"),
-    "stages/invitation/invitations": Resource("invitation", "authentik_stages_invitation.invitation"),
-    "managed/blueprints": Resource("blueprint", "authentik_blueprints.blueprintinstance"),
-    "flows/instances": Resource("flow", "authentik_flows.flow", "slug name designation"),
-    "flows/bindings": Resource("binding", "authentik_flows.flowstagebinding", "order target stage"),
-    "events/events": Resource("event", "authentik_events.event", "-created"),
-    "events/transports": Resource("transport", "authentik_events.notificationtransport", "name mode"),
-    "events/rules": Resource("rule", "authentik_events.notificationrule"),
-    "policies/bindings": Resource("policybinding", "authentik_policies.policybinding", "order target"),
-}
-VERBS = {"GET": "view", "POST": "add", "PATCH": "change", "PUT": "change", "DELETE": "delete"}
+VERBS = {"GET": "view", "POST": "add", "PATCH": "change", "DELETE": "delete"}
 
 
 async def api(request: Request, server: Server) -> Response:
     """Authenticates, then routes. What nobody foresaw is Authentik's empty 405 (500 for a GET)."""
-    path, state = request.path_params["path"], server.state
+    path = request.path_params["path"]
     try:
-        user = {} if path == "core/brands/current/" else _caller(request, state)
+        user = {} if path == "core/brands/current/" else _caller(request, server.state)
         body = json.loads(await request.body() or "{}")
-        call = Call(state, server.hooks, server.config, user, request.query_params, body, str(request.base_url))
+        call = Call(server, server.state, user, request.query_params, body, str(request.base_url))
         if path.startswith("events/transports/") and path.endswith("/test/"):
             return JSONResponse(await _test_transport(call))
         status, answer = _route(request.method, path, call)
@@ -91,10 +66,8 @@ def _caller(request: Request, state: State) -> Row:
 
 
 def _require(call: Call, permission: str) -> None:
-    if not permission:
-        return
-    granted = (call.state.get("grants", call.user["pk"]) or {}).get("permissions", [])
-    if permission not in granted and not call.state.is_superuser(call.user):
+    granted = (call.state.get("grants", call.user.get("pk")) or {}).get("permissions", [])
+    if permission and permission not in granted and not call.state.is_superuser(call.user):
         raise Fault(403, {"detail": "You do not have permission to perform this action."})
 
 
@@ -104,33 +77,26 @@ def _route(method: str, path: str, call: Call) -> tuple[int, Any]:
             _require(call, permission)
             answer = action(call, *match.groups())
             return (204 if answer is None else 200), answer
-    match = re.fullmatch(f"({'|'.join(RESOURCES)})/(?:([^/]+)/)?", path)
-    if not match:
+    if not (match := re.fullmatch(f"({'|'.join(FIXED['resources'])})/(?:([^/]+)/)?", path)):
         raise Fault(404, {"detail": "Not found."})
-    return _resource(method, RESOURCES[match[1]], match[2], call)
+    return _resource(method, FIXED["resources"][match[1]], match[2], call)
 
 
-def _resource(method: str, kind: Resource, key: str | None, call: Call) -> tuple[int, Any]:
-    _require(call, kind.label.replace(".", f".{VERBS.get(method, 'change')}_"))
-    if method != "GET" and (kind.kind not in COLUMNS or (method == "POST") is (key is not None)):
+def _resource(method: str, table: Row, key: str | None, call: Call) -> tuple[int, Any]:
+    kind = table["kind"]
+    _require(call, table["label"].replace(".", f".{VERBS[method]}_"))
+    if method != "GET" and (kind not in FIXED["columns"] or (method == "POST") is (key is not None)):
         raise Fault(405, {"detail": f'Method "{method}" not allowed.'})
-    old = _found(call, kind.kind, key) if key is not None else None
-    show = SHOW.get(kind.kind, _as_it_is)
+    old = _found(call, kind, key) if key is not None else None
     if method == "GET":
-        return 200, show(call.state, old, call.query) if old else _listed(kind, show, call)
+        return 200, show(call.state, kind, old, call.query) if old else _listed(table, call)
     if method == "DELETE":
-        _delete(call, kind, str(key))
-        return 204, None
-    row = written(call.state, kind.kind, call.body, old, call.user)
-    call.state.put(kind.kind, row[kind.key], row)
-    if kind.kind == "user" and not old:
+        return 204, _delete(call, kind, str(key))
+    row = written(call.state, kind, call.body, old, call.user)
+    if kind == "user" and not old:
         who = {name: call.user[name] for name in ("pk", "email", "username")}
-        call.hooks.record("model_created", who, {"model": {"pk": row["pk"], "app": "authentik_core"}})
-    return (200 if old else 201), show(call.state, row, call.query)
-
-
-def _as_it_is(_state: State, row: Row, _query: Mapping[str, str]) -> Row:
-    return row
+        call.server.hooks.record("model_created", who, {"model": {"pk": row["pk"], "app": "authentik_core"}})
+    return (200 if old else 201), show(call.state, kind, row, call.query)
 
 
 def _found(call: Call, kind: str, key: object) -> Row:
@@ -139,35 +105,31 @@ def _found(call: Call, kind: str, key: object) -> Row:
     return row
 
 
-def _delete(call: Call, kind: Resource, key: str) -> None:
-    call.state.drop(kind.kind, key)
-    owned = (("invitation", "created_by", "pk"), ("token", "user", "identifier")) if kind.kind == "user" else ()
+def _delete(call: Call, kind: str, key: str) -> Any:
+    call.state.drop(kind, key)
+    owned = (("invitation", "created_by", "pk"), ("token", "user", "identifier")) if kind == "user" else ()
     for other, owner, pk in owned:  # a user's invitations and tokens go with them
         for row in [row for row in call.state.all(other) if str(row[owner]) == key]:
             call.state.drop(other, row[pk])
 
 
-def _listed(kind: Resource, show: Show, call: Call) -> Row:
-    tests = [_filter(call.state, kind, name, value) for name, value in call.query.items() if value]
-    rows = [row for row in call.state.all(kind.kind) if all(test(row) for test in tests if test)]
-    for name in reversed(call.query.get("ordering", kind.exact.split()[0]).split(",")):
-        rows.sort(key=_by(name.lstrip("-")), reverse=name.startswith("-"))
+def _listed(table: Row, call: Call) -> Row:
+    tests = [_filter(call.state, table, name, value) for name, value in call.query.items() if value]
+    rows = [row for row in call.state.all(table["kind"]) if all(test(row) for test in tests if test)]
+    for name in reversed(call.query.get("ordering", table["exact"][0]).split(",")):
+        rows.sort(key=itemgetter(name.lstrip("-")), reverse=name.startswith("-"))
     size = min(max(int(call.query.get("page_size", 20)), 1), 100)
     page, pages = int(call.query.get("page", 1)), max(math.ceil(len(rows) / size), 1)
     if not 1 <= page <= pages:
         raise Fault(404, {"detail": "Invalid page."})
     start = (page - 1) * size
-    shown = [show(call.state, row, call.query) for row in rows[start : start + size]]
+    shown = [show(call.state, table["kind"], row, call.query) for row in rows[start : start + size]]
     paging = {"next": page + 1 if page < pages else 0, "previous": page - 1, "count": len(rows), "current": page}
     paging |= {"total_pages": pages, "start_index": start + 1 if shown else 0, "end_index": start + len(shown)}
     return {"pagination": paging, "results": shown, "autocomplete": {}}
 
 
-def _by(column: str) -> Callable[[Row], Any]:
-    return lambda row: row.get(column) or ""
-
-
-def _filter(state: State, kind: Resource, name: str, value: str) -> Callable[[Row], object] | None:
+def _filter(state: State, table: Row, name: str, value: str) -> Callable[[Row], object] | None:
     """None for a parameter that is no filter: Authentik ignores those."""
     field, _, comparison = name.partition("__")
     if comparison in ("gt", "lt"):
@@ -177,15 +139,17 @@ def _filter(state: State, kind: Resource, name: str, value: str) -> Callable[[Ro
         if not (group := state.one("group", name=value)):
             raise Fault(400, {name: [f"Select a valid choice. {value} is not one of the available choices."]})
         return lambda row: group["pk"] in row["groups"]
+    if name in table["exact"]:
+        return lambda row: str(row[name]) == value
+    columns = table.get("search", ["name"])
     tests: dict[str, Callable[[Row], object]] = {
-        "search": lambda row: any(value.lower() in str(row[column]).lower() for column in kind.search.split()),
+        "search": lambda row: any(value.lower() in str(row[column]).lower() for column in columns),
         "is_active": lambda row: row["is_active"] is (value.lower() == "true"),
         "attributes": lambda row: json.loads(value).items() <= row["attributes"].items(),
         "action": lambda row: value in row["action"],
+        "username": lambda row: row["user"].get("username") == value,
     }
-    if kind.kind == "event" and name == "username":
-        return lambda row: row["user"].get("username") == value
-    return (lambda row: str(row[name]) == value) if name in kind.exact.split() else tests.get(name)
+    return tests.get(name)
 
 
 # ---------------------------------------------------------------- routes beyond the lists
@@ -194,7 +158,7 @@ def _filter(state: State, kind: Resource, name: str, value: str) -> Callable[[Ro
 def _me(call: Call) -> Row:
     keys = ("pk", "username", "name", "is_active", "email", "uid", "type")
     groups = [{"name": group["name"], "pk": group["pk"]} for group in call.state.groups_of(call.user)]
-    roles = [{"name": "muster", "pk": str(call.user["pk"])}] if (call.state.get("grants", call.user["pk"])) else []
+    roles = [{"name": "muster", "pk": str(call.user["pk"])}] if call.state.get("grants", call.user["pk"]) else []
     row = {key: call.user[key] for key in keys} | {"avatar": "", "settings": {}, "system_permissions": []}
     row |= {"is_superuser": call.state.is_superuser(call.user), "is_current": True, "groups": groups, "roles": roles}
     return {"user": row, "users": [row]}
@@ -203,24 +167,20 @@ def _me(call: Call) -> Row:
 def _permissions(call: Call) -> Row:
     """Of one role, as it is asked for; here each token's user is a role of its own."""
     names = (call.state.get("grants", call.query.get("role")) or {}).get("permissions", [])
-    texts = {"model": "", "app_label_verbose": "", "model_verbose": ""}
-    shown = enumerate((name.partition(".") for name in names), 1)
-    rows = [{"id": n, "name": code, "codename": code, "app_label": app} | texts for n, (app, _, code) in shown]
+    rows = [dict(zip(("app_label", "codename"), name.split("."), strict=True)) for name in names]
     return {"pagination": {"next": 0, "count": len(rows)}, "results": rows, "autocomplete": {}}
 
 
-def _brand(call: Call) -> Row:
-    brand: Row = FIXED["brand"]
-    return brand | {"flow_recovery": RECOVERY if call.config.get("recovery", True) else None}
+def _brand(call: Call) -> Any:
+    return FIXED["brand"] | {"flow_recovery": RECOVERY if call.server.config.get("recovery", True) else None}
 
 
 def _recovery(call: Call, pk: str) -> Row:
-    user = _found(call, "user", pk)
-    if not call.config.get("recovery", True):
+    user, key = _found(call, "user", pk), secrets.token_urlsafe(32)
+    if not call.server.config.get("recovery", True):
         raise Fault(400, {"non_field_errors": "No recovery flow set."})
     pairs = [part.split("=") for part in call.body.get("token_duration", "minutes=30").split(";")]
     expires = datetime.now(UTC) + timedelta(**{unit: float(amount) for unit, amount in pairs})
-    key = secrets.token_urlsafe(32)
     call.state.put("recovery", key, {"user": user["pk"], "expires": stamp(expires)})
     return {"link": f"{call.base}if/flow/{RECOVERY}/?flow_token={key}"}
 
@@ -241,25 +201,16 @@ def _member(call: Call, group_pk: str, verb: str) -> None:
 def _service_account(call: Call) -> Row:
     """Its token is an app password: good for client_credentials, refused as Bearer."""
     name = call.body.get("name")
-    user = add(call.state, "user", username=name, name=name, type="service_account")
-    fields = {"identifier": f"service-account-{name}-password", "intent": "app_password"}
-    token = written(call.state, "token", fields, None, user)
-    call.state.put("token", token["identifier"], token)
-    return {"username": name, "token": token["key"], "user_uid": user["uid"], "user_pk": user["pk"]}
-
-
-def _key(call: Call, identifier: str) -> Row:
-    return {"key": _found(call, "token", identifier)["key"]}
-
-
-def _found_blueprint(call: Call, pk: str) -> Row:
-    return _found(call, "blueprint", pk)
+    user = written(call.state, "user", {"username": name, "name": name, "type": "service_account"})
+    body = {"identifier": f"service-account-{name}-password", "intent": "app_password", "user": user["pk"]}
+    key = written(call.state, "token", body)["key"]
+    return {"username": name, "token": key, "user_uid": user["uid"], "user_pk": user["pk"]}
 
 
 async def _test_transport(call: Call) -> Row:
     _require(call, "authentik_events.change_notificationtransport")
     event = {"pk": str(uuid4()), "action": "custom_notification_test", "app": "authentik.events.api", "user": {}}
-    answer = await call.hooks.post(event | {"created": now(), "client_ip": None, "context": {}})
+    answer = await call.server.hooks.post(event | {"created": now(), "client_ip": None, "context": {}})
     return {"messages": [str(answer.status_code), answer.text]}
 
 
@@ -267,12 +218,12 @@ ROUTES: list[tuple[str, str, str, Callable[..., Row | None]]] = [
     ("GET", r"core/users/me/", "", _me),
     ("GET", r"rbac/permissions/", "", _permissions),
     ("GET", r"core/brands/current/", "", _brand),
-    ("GET", r"admin/version/", "", lambda _call: FIXED["version"]),
+    ("GET", r"admin/version/", "", lambda _: FIXED["version"]),
     ("POST", r"core/users/service_account/", "authentik_core.add_user", _service_account),
     ("POST", r"core/users/(\d+)/recovery/", "authentik_core.reset_user_password", _recovery),
     ("POST", r"core/users/(\d+)/set_password/", "authentik_core.reset_user_password", _set_password),
     ("POST", r"core/groups/([^/]+)/(add)_user/", "authentik_core.add_user_to_group", _member),
     ("POST", r"core/groups/([^/]+)/(remove)_user/", "authentik_core.remove_user_from_group", _member),
-    ("GET", r"core/tokens/([^/]+)/view_key/", "authentik_core.view_token_key", _key),
-    ("POST", r"managed/blueprints/([^/]+)/apply/", "authentik_blueprints.change_blueprintinstance", _found_blueprint),
+    ("GET", r"core/(token)s/([^/]+)/view_key/", "authentik_core.view_token_key", _found),
+    ("POST", r"managed/(blueprint)s/([^/]+)/apply/", "authentik_blueprints.change_blueprintinstance", _found),
 ]

@@ -10,7 +10,7 @@ import json
 import secrets
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qsl
 from uuid import UUID
 
 from starlette.requests import Request
@@ -24,47 +24,44 @@ COOKIE = "authentik_session"
 ANONYMOUS = {"pk": 1, "email": "", "username": "AnonymousUser", "is_anonymous": True}
 PASSWORDS = [("password", "Password", "password"), ("password_repeat", "Password (repeat)", "password")]
 PROMPTS = [("username", "Username", "username"), ("name", "Name", "text"), ("email", "Email", "email"), *PASSWORDS]
-GONE = "This invitation is not valid: it was used up, withdrawn or has expired."
+GONE = "This link is not valid: it was used up, withdrawn or has expired. Please ask for a new one."
 
 
-async def page(_request: Request, _server: Server) -> Response:
+async def page(_request: Request) -> Response:
     """For a person. Looking at it uses nothing up: only its script calls the executor."""
     return HTMLResponse(Path(__file__).with_name("authentik_page.html").read_text(encoding="utf-8"))
 
 
 async def executor(request: Request, server: Server) -> Response:
-    slug = request.path_params["slug"]
+    slug, key = request.path_params["slug"], request.cookies.get(COOKIE) or secrets.token_urlsafe(24)
     if not server.state.one("flow", slug=slug):
         return JSONResponse({"detail": "No Flow matches the given query."}, 404)
-    key = request.cookies.get(COOKIE) or secrets.token_urlsafe(24)
     session = server.state.get("session", key) or {}
-    args = {name: values[0] for name, values in parse_qs(request.query_params.get("query", "")).items()}
-    answer = await _step(request, server, session, slug, args)
+    answer = await _step(request, server, session, slug, dict(parse_qsl(request.query_params.get("query", ""))))
     server.state.put("session", key, session)
     answer.set_cookie(COOKIE, key, httponly=True, samesite="lax")
     return answer
 
 
 async def _step(request: Request, server: Server, session: Row, slug: str, args: dict[str, str]) -> Response:
+    prompts, begin, finish = (PASSWORDS, _link, _reset) if slug == RECOVERY else (PROMPTS, _invitation, _enroll)
+    seen = {"args": args, "path": request.url.path, "method": "GET", "request_id": secrets.token_hex(16)}
+    seen["user_agent"] = request.headers.get("user-agent", "")
     plan = session.get("plan")
     if not plan or (plan["slug"], plan["args"]) != (slug, args):
-        data = _recovery_data(server, args) if slug == RECOVERY else _invitation_data(request, server, slug, args)
-        session["plan"] = plan = {"slug": slug, "args": args, "data": data, "answer": None}
+        plan = {"slug": slug, "args": args, "data": begin(server, slug, seen), "answer": None}
+    session["plan"] = plan if plan["data"] is not None else None
     if plan["data"] is None:
-        session["plan"] = None
-        denied = {"pending_user": "", "pending_user_avatar": "", "error_message": GONE}
-        return _challenge("ak-stage-access-denied", **denied)
-    prompts = PASSWORDS if slug == RECOVERY else PROMPTS
+        return _challenge("ak-stage-access-denied", pending_user="", pending_user_avatar="", error_message=GONE)
     if request.method == "POST":
         body = json.loads(await request.body())
         if errors := _errors(server, prompts, body):
             return _challenge("ak-stage-prompt", fields=_fields(prompts, plan["data"] | body), response_errors=errors)
-        plan["answer"] = body
+        plan["answer"] = {key: body[key] for key, _, _ in prompts}
         return RedirectResponse(f"{request.url.path}?{request.url.query}", 302)
     if plan["answer"] is None:
         return _challenge("ak-stage-prompt", fields=_fields(prompts, plan["data"]))
-    session["plan"] = None
-    session["user"] = (_reset if slug == RECOVERY else _enroll)(request, server, plan)
+    session |= {"plan": None, "user": finish(server, plan, seen)}
     return _challenge("xak-flow-redirect", to="/")
 
 
@@ -77,7 +74,7 @@ def _fields(prompts: list[tuple[str, str, str]], data: Row) -> list[Row]:
     """`fixed_data` only pre-fills."""
     texts = {"sub_text": "", "choices": None, "required": True}
     rows = [{"field_key": key, "label": label, "placeholder": label, "type": kind} for key, label, kind in prompts]
-    known = [str(data.get(row["field_key"], "")) if row["type"] != "password" else "" for row in rows]
+    known = ["" if kind == "password" else str(data.get(key, "")) for key, _, kind in prompts]
     return [row | texts | {"order": n, "initial_value": known[n]} for n, row in enumerate(rows)]
 
 
@@ -92,49 +89,41 @@ def _errors(server: Server, prompts: list[tuple[str, str, str]], body: Row) -> R
     return {key: [{"string": text, "code": "invalid"}] for key, text in found.items()}
 
 
-def _seen(request: Request, args: dict[str, str]) -> Row:
-    agent = request.headers.get("user-agent", "")
-    known = {"args": args, "path": request.url.path, "method": "GET", "request_id": secrets.token_hex(16)}
-    return known | {"user_agent": agent}
-
-
-def _invitation_data(request: Request, server: Server, slug: str, args: dict[str, str]) -> Row | None:
+def _invitation(server: Server, slug: str, seen: Row) -> Row | None:
     """What the invitation brings along; `single_use` is used up by this look, be it a GET or a HEAD."""
-    invitation = server.state.get("invitation", args.get("itoken"))
+    found = server.state.get("invitation", seen["args"].get("itoken"))
     flow = server.state.one("flow", slug=slug) or {}
-    if not invitation or past(invitation["expires"]) or invitation["flow"] not in (None, flow["pk"]):
+    if not found or past(found["expires"]) or found["flow"] not in (None, flow["pk"]):
         return None
-    context = {"invitation_uuid": UUID(invitation["pk"]).hex}
-    server.hooks.record("invitation_used", ANONYMOUS, context, _seen(request, args))
-    if invitation["single_use"]:
-        server.state.drop("invitation", invitation["pk"])
-    return dict(invitation["fixed_data"])
+    context = {"invitation_uuid": UUID(found["pk"]).hex, "http_request": seen}
+    server.hooks.record("invitation_used", ANONYMOUS, context)
+    if found["single_use"]:
+        server.state.drop("invitation", found["pk"])
+    return dict(found["fixed_data"])
 
 
-def _recovery_data(server: Server, args: dict[str, str]) -> Row | None:
-    kept = server.state.get("recovery", args.get("flow_token"))
+def _link(server: Server, _slug: str, seen: Row) -> Row | None:
+    kept = server.state.get("recovery", seen["args"].get("flow_token"))
     return kept if kept and not past(kept["expires"]) else None
 
 
-def _enroll(request: Request, server: Server, plan: Row) -> int:
-    state, answer = server.state, plan["answer"]
-    asked = {key: answer[key] for key, _, _ in PROMPTS}
-    member = state.one("group", name=server.config.get("member_group", "muster-members")) or {}
+def _enroll(server: Server, plan: Row, seen: Row) -> int:
+    member = server.state.one("group", name=server.config.get("member_group", "muster-members")) or {}
     extra = {"attributes": plan["data"].get("attributes", {}), "path": "users/muster", "groups": [member["pk"]]}
     try:
-        user = state.put("user", (row := written(state, "user", asked | extra, None, {}))["pk"], row)
+        user = written(server.state, "user", plan["answer"] | extra)
     except Fault:  # another member was faster with this name
         return 0
-    state.set_password(user, answer["password"])
-    who = {"pk": user["pk"], "email": user["email"], "username": user["username"]}
-    server.hooks.record("user_write", who, plan["data"] | asked | {"created": True}, _seen(request, plan["args"]))
-    return int(user["pk"])
+    return _wrote(server, user, plan, plan["data"] | plan["answer"] | {"created": True, "http_request": seen})
 
 
-def _reset(request: Request, server: Server, plan: Row) -> int:
+def _reset(server: Server, plan: Row, seen: Row) -> int:
+    server.state.drop("recovery", seen["args"]["flow_token"])
     user = server.state.get("user", plan["data"]["user"]) or {}
+    return _wrote(server, user, plan, {"created": False, "http_request": seen})
+
+
+def _wrote(server: Server, user: Row, plan: Row, context: Row) -> int:
     server.state.set_password(user, plan["answer"]["password"])
-    server.state.drop("recovery", plan["args"]["flow_token"])
-    who = {"pk": user["pk"], "email": user["email"], "username": user["username"]}
-    server.hooks.record("user_write", who, {"created": False}, _seen(request, plan["args"]))
+    server.hooks.record("user_write", {key: user[key] for key in ("pk", "email", "username")}, context)
     return int(user["pk"])

@@ -32,23 +32,19 @@ CODE_SECONDS, ACCESS_SECONDS, REFRESH_SECONDS = 60, 600, 12 * 3600
 
 class Oauth:
     def __init__(self, server: Server) -> None:
-        config = server.config.get("oidc", {})
-        self.state, self.slug = server.state, config.get("slug", "muster-admin")
-        self.client, self.redirects = config.get("client_id", "muster-admin"), config.get("redirect_uris", [])
-        self.group = server.config.get("admin_group", "muster-admins")
+        config = {"slug": "muster-admin", "client_id": "muster-admin", "redirect_uris": []} | server.config.get(
+            "oidc", {}
+        )
+        self.slug, self.client, self.redirects = (config[key] for key in ("slug", "client_id", "redirect_uris"))
+        self.state, self.group = server.state, server.config.get("admin_group", "muster-admins")
         self._key = _signing_key(self.state)
         public = jwt.algorithms.RSAAlgorithm.to_jwk(self._key.public_key(), as_dict=True)
         self._kid = hashlib.sha256(public["n"].encode()).hexdigest()[:32]
-        self.jwks = {"keys": [{"kty": "RSA", "n": public["n"], "e": public["e"], "alg": "RS256", "use": "sig"}]}
-        self.jwks["keys"][0]["kid"] = self._kid
+        self._jwk = {"kid": self._kid, "kty": "RSA", "alg": "RS256", "use": "sig", "n": public["n"], "e": public["e"]}
         self._codes: dict[str, Row] = {}
 
-    def issuer(self, request: Request) -> str:
-        """Follows the Host header."""
-        return f"{request.base_url}application/o/{self.slug}/"
-
     async def discovery(self, request: Request) -> Response:
-        base, issuer = f"{request.base_url}application/o/", self.issuer(request)
+        issuer, base = f"{request.base_url}application/o/{self.slug}/", f"{request.base_url}application/o/"
         paths = {"authorization": "authorize/", "token": "token/", "userinfo": "userinfo/", "revocation": "revoke/"}
         ends = {f"{name}_endpoint": base + path for name, path in paths.items()}
         ends |= {"end_session_endpoint": f"{issuer}end-session/", "jwks_uri": f"{issuer}jwks/", "issuer": issuer}
@@ -56,7 +52,7 @@ class Oauth:
         return self._open(request, ends | lists | {"id_token_signing_alg_values_supported": ["RS256"]})
 
     async def keys(self, _request: Request) -> Response:
-        return JSONResponse(self.jwks, headers={"Access-Control-Allow-Origin": "*"})
+        return JSONResponse({"keys": [self._jwk]}, headers={"Access-Control-Allow-Origin": "*"})
 
     async def authorize(self, request: Request) -> Response:
         asked = request.query_params
@@ -82,15 +78,17 @@ class Oauth:
         return answer
 
     async def token(self, request: Request) -> Response:
-        form = await _form(request) if request.method == "POST" else {}
+        if request.method == "OPTIONS":
+            return self._open(request, {})
+        form = await _form(request)
         grants = {"authorization_code": self._by_code, "refresh_token": self._by_refresh}
         grant = grants.get(form.get("grant_type", ""), self._by_password)
         found = grant(form) if form.get("client_id") == self.client else None
-        if request.method == "OPTIONS" or found is None:
-            error = {"error": "invalid_grant", "error_description": "The provided grant or token is invalid"}
-            return self._open(request, error, 200 if request.method == "OPTIONS" else 400)
-        user, scope, nonce = found
-        return self._open(request, self._tokens(self.issuer(request), user, scope, nonce))
+        if found is None:
+            words = "The provided authorization grant or refresh token is invalid"
+            return self._open(request, {"error": "invalid_grant", "error_description": words}, 400)
+        # the issuer follows the Host header
+        return self._open(request, self._tokens(f"{request.base_url}application/o/{self.slug}/", *found))
 
     def _by_code(self, form: Row) -> tuple[Row, str, str] | None:
         """A wrong, used or expired code, and a wrong verifier, are one and the same refusal."""
@@ -110,13 +108,10 @@ class Oauth:
 
     def _by_password(self, form: Row) -> tuple[Row, str, str] | None:
         """client_credentials: a service account with its app password."""
-        name, password = form.get("username", ""), form.get("password", "")
-        user = self.state.one("user", username=name, is_active=True)
-        token = self.state.one("token", user=user["pk"], intent="app_password") if user else None
-        good = token and secrets.compare_digest(token["key"].encode(), password.encode())
-        user = user if good else self.state.signed_in(name, password)
-        allowed = user and self._may(user) and form.get("grant_type") == "client_credentials"
-        return (user, form.get("scope", ""), "") if user and allowed else None
+        user = self.state.one("user", username=form.get("username"), is_active=True)
+        key = form.get("password", "") if form.get("grant_type") == "client_credentials" else ""
+        token = self.state.one("token", user=user["pk"], intent="app_password", key=key) if user else None
+        return (user, form.get("scope", ""), "") if user and token and self._may(user) else None
 
     def _tokens(self, issuer: str, user: Row, scope: str, nonce: str) -> Row:
         now, scopes = int(time.time()), scope.split()

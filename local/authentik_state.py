@@ -46,11 +46,6 @@ class State:
         wanted = fields.items()
         return next((row for row in self._kinds[kind].values() if all(row.get(k) == v for k, v in wanted)), None)
 
-    def next_pk(self) -> int:
-        """1 is AnonymousUser; the number of a deleted user is not given again."""
-        last = self.get("counter", "user") or {"value": 1}
-        return int(self.put("counter", "user", {"value": last["value"] + 1})["value"])
-
     def update_user(self, user: Row, **fields: Any) -> Row:
         return self.put("user", user["pk"], (self.get("user", user["pk"]) or user) | fields | {"last_updated": now()})
 
@@ -67,20 +62,19 @@ class State:
     def is_superuser(self, user: Row) -> bool:
         return any(group["is_superuser"] for group in self.groups_of(user))
 
-    def set_password(self, user: Row, password: str) -> None:
-        self.put("password", user["pk"], {"hash": _hash(user["uid"], password)})
-        self.update_user(user, password_change_date=now())
+    def set_password(self, user: Row, password: str) -> Row:
+        self.put("password", user["pk"], {"hash": _hash(user, password)})
+        return self.update_user(user, password_change_date=now())
 
     def signed_in(self, username: str, password: str) -> Row | None:
-        user = self.one("user", username=username, is_active=True)
-        kept = self.get("password", user["pk"]) if user else None
-        if not user or not kept or not secrets.compare_digest(kept["hash"], _hash(user["uid"], password)):
-            return None
-        return self.update_user(user, last_login=now())
+        user = self.one("user", username=username, is_active=True) or {"pk": 0, "uid": ""}
+        kept = self.get("password", user["pk"]) or {"hash": ""}
+        good = secrets.compare_digest(kept["hash"], _hash(user, password))
+        return self.update_user(user, last_login=now()) if good else None
 
 
-def _hash(salt: str, password: str) -> str:
-    return hashlib.pbkdf2_hmac("sha256", password.encode(), salt.encode(), 1000).hex()
+def _hash(user: Row, password: str) -> str:
+    return hashlib.pbkdf2_hmac("sha256", password.encode(), user["uid"].encode(), 1000).hex()
 
 
 def ident(*names: str) -> str:
@@ -96,5 +90,5 @@ def now() -> str:
     return stamp(datetime.now(UTC))
 
 
-def past(text: str | None) -> bool:
-    return bool(text) and datetime.fromisoformat(str(text)) <= datetime.now(UTC)
+def past(text: str) -> bool:
+    return datetime.fromisoformat(text) <= datetime.now(UTC)

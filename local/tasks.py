@@ -145,7 +145,6 @@ async def serve(grpc_port: int, listener: socket.socket, data: Path, config: dic
     grpc_port = server.add_insecure_port(f"{HOST}:{grpc_port}")
     runner = web.AppRunner(http_app(store, issuer), access_log=None)
     await runner.setup()
-    await web.SockSite(runner, listener).start()
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session, asyncio.TaskGroup() as group:
         courier = Courier(issuer, session)
         service = Service(store, courier.deliver, group)
@@ -156,6 +155,7 @@ async def serve(grpc_port: int, listener: socket.socket, data: Path, config: dic
             group.create_task(courier.keep(schedule))
         server.add_generic_rpc_handlers((service.handler(),))
         await server.start()
+        await web.SockSite(runner, listener).start()  # last: who gets an answer over HTTP finds the rest ready
         LOG.info("ready", extra={"fields": {"grpc": grpc_port, "http": http_port}})
         try:
             await server.wait_for_termination()

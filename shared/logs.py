@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
 import traceback
 from contextvars import ContextVar
@@ -44,6 +45,12 @@ def configure() -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(logging.WARNING)
+
+
+def begin(trace_context: str) -> None:
+    """A request's own context; `trace_context` is Google's header, "TRACE_ID/SPAN_ID;o=1"."""
+    trace, project = trace_context.partition("/")[0], os.environ.get("GOOGLE_CLOUD_PROJECT", "")
+    CONTEXT.set({"logging.googleapis.com/trace": f"projects/{project}/traces/{trace}"} if trace else {})
 
 
 def within(**fields: Any) -> None:

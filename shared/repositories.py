@@ -97,6 +97,10 @@ QUERIES: tuple[tuple[str, tuple[str, ...]], ...] = (
 )
 
 
+GROUP_FIELDS: tuple[tuple[str, str], ...] = (("steps", "due_at"), ("steps", "waits_for"))
+"""Fields that are asked for across all collections of a name: Firestore indexes those only when told."""
+
+
 async def steps_of(documents: Documents, parent: str) -> list[Stored[Step]]:
     """All steps of an onboarding or a job, in the order of their names."""
     steps: list[Stored[Step]] = []

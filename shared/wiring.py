@@ -144,18 +144,20 @@ class Wiring:
 
     # -- who may call
 
-    def key_set(self, url: str) -> KeySet:
-        """A public key set, kept with its cache."""
-        from shared.adapters.jwt import KeySet
-
-        return self._keep(f"keys {url}", lambda: KeySet(url, self.settings["AUTHENTIK_CA_BUNDLE"] or None))
-
     @cached_property
     def invokers(self) -> InvokerTokens:
         """Checks the OIDC tokens of Cloud Tasks and Cloud Scheduler."""
-        from shared.adapters.jwt import InvokerTokens
+        from shared.adapters.jwt import InvokerTokens, KeySet
 
-        return InvokerTokens(self.key_set(self.settings["TASKS_OIDC_JWKS"]), self.settings["TASKS_OIDC_ISSUER"])
+        keys = KeySet(self.settings["TASKS_OIDC_JWKS"], neighbour="tasks")
+        return InvokerTokens(keys, self.settings["TASKS_OIDC_ISSUER"])
+
+    @cached_property
+    def _authentik_keys(self) -> KeySet:
+        from shared.adapters.jwt import KeySet
+
+        issuer: str = self.settings["AUTHENTIK_ISSUER"]
+        return KeySet(f"{issuer.rstrip('/')}/jwks/", self.settings["AUTHENTIK_CA_BUNDLE"] or None)
 
     async def access_claims(self, token: str) -> dict[str, Any]:
         """Of an access token of Authentik: RS256, issuer, audience and authorized party pinned; `scope` is
@@ -163,17 +165,11 @@ class Wiring:
         from shared.adapters.jwt import verify
 
         issuer, client = self.settings["AUTHENTIK_ISSUER"], self.settings["AUTHENTIK_CLIENT_ID"]
-        keys = self.key_set(f"{issuer.rstrip('/')}/jwks/")
         required = ("exp", "sub", "scope")
-        claims = await verify(token, keys, issuer=issuer, audience=client, authorized_party=client, required=required)
+        claims = await verify(
+            token, self._authentik_keys, issuer=issuer, audience=client, authorized_party=client, required=required
+        )
         return dict(claims)
-
-    def _keep(self, key: str, make: Callable[[], T]) -> T:
-        until, value = self._kept.get(key, (0.0, None))
-        if value is None or until <= time.monotonic():
-            value = make()
-            self._kept[key] = (time.monotonic() + FOREVER, value)
-        return value  # type: ignore[no-any-return]
 
 
 FOREVER = 10 * 365 * 86_400.0

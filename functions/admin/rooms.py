@@ -9,6 +9,7 @@ from shared.domain.errors import Invalid
 from shared.domain.members import member_id
 from shared.ports import Room
 from shared.services import jobs
+from shared.services.rooms import managed, managed_of
 from shared.wiring import wiring
 
 router = APIRouter(tags=["rooms"])
@@ -17,11 +18,7 @@ router = APIRouter(tags=["rooms"])
 @router.get("/rooms")
 async def list_rooms(limit: m.Limit = 50, cursor: m.Cursor = None) -> m.RoomList:
     """The rooms that the bot is in, by name; asked of the homeserver at most once a minute."""
-
-    async def read() -> list[Room]:
-        return await (await wiring().chat()).rooms()
-
-    return _sliced(await wiring().remember("rooms", 60, read), limit, cursor)
+    return _sliced(await managed(wiring()), limit, cursor)
 
 
 def _sliced(rooms: list[Room], limit: int, cursor: str | None) -> m.RoomList:
@@ -36,7 +33,7 @@ def _sliced(rooms: list[Room], limit: int, cursor: str | None) -> m.RoomList:
 @router.get("/members/{matrix_id}/rooms")
 async def rooms_of_member(matrix_id: str) -> m.RoomList:
     """Live from the homeserver: those of the bot's rooms that they have joined."""
-    rooms = await (await wiring().chat()).rooms_of(member_id(matrix_id))
+    rooms = await managed_of(wiring(), member_id(matrix_id))
     return m.RoomList(items=[m.room_out(room) for room in rooms], next_cursor=None, total=len(rooms))
 
 

@@ -27,7 +27,7 @@ async def run(request: Request, entry_point: str) -> Response:
         http.only(request, "POST")
         await verify_invoker(request, entry_point)
         parent, step, generation = parse(http.read_json(await http.read_body(request)))
-        logs.within(**{parent.partition("/")[0]: parent, "step": step})
+        logs.within(parent=parent, step=step)
         try:
             state = await run_step(wiring(), parent, step, generation, actions_of(entry_point))
         except NotFound:

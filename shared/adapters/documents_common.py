@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from shared.adapters.documents_data import MAX_NAME_BYTES, dumps, is_unicode, lookup, tagged, untagged
 from shared.domain.errors import Invalid
-from shared.ports import Document, Query, Write
+from shared.ports import Document, Increment, Query, Write
 
 MAX_WRITES: Final = 500
 MAX_IN: Final = 30
@@ -45,10 +45,15 @@ def _is_name(part: str) -> bool:
 
 
 def check_writes(writes: Sequence[Write]) -> None:
+    """A batch writes a document once; what it wrote it may increment."""
     if len(writes) > MAX_WRITES:
         raise Invalid.field("writes", f"at most {MAX_WRITES} in one batch")
+    seen = set[str]()
     for write in writes:
         check_path(write.path)
+        if write.path in seen and not isinstance(write, Increment):
+            raise Invalid.field("writes", f"{write.path} is written twice in one batch")
+        seen.add(write.path)
 
 
 def field_parts(field: str) -> list[str]:

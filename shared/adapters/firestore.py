@@ -16,11 +16,23 @@ from google.cloud.firestore_v1.field_path import FieldPath
 
 from shared.adapters.documents_common import check_path, check_query, check_writes, cursor_after, ordering, position
 from shared.adapters.documents_common import field_parts as parts
-from shared.adapters.documents_data import is_expired, lookup, tagged
-from shared.adapters.firestore_client import CALL_SECONDS, LIMITS, RETRY, Batch, Client, as_document, translating
+from shared.adapters.documents_data import is_expired, lookup
+from shared.adapters.firestore_client import (
+    CALL_SECONDS,
+    LIMITS,
+    RETRY,
+    Batch,
+    Client,
+    as_document,
+    check_content,
+    is_conditional,
+    is_repeatable,
+    translating,
+    version_after,
+)
 from shared.adapters.firestore_errors import CONFLICTS, is_missing_database
 from shared.domain.errors import Outpaced
-from shared.ports import Create, Delete, Document, Increment, Page, Put, Query, Replace, Write
+from shared.ports import Create, Document, Page, Query, Replace, Write
 
 REFILL: Final = 300
 """Documents to ask for once a page turned out to hold expired ones."""
@@ -60,7 +72,7 @@ class FirestoreDocuments:
     async def write(self, *writes: Write) -> list[str]:
         check_writes(writes)
         for write in writes:
-            _check_content(write)
+            check_content(write)
         if not writes:
             return []
         try:
@@ -138,7 +150,7 @@ class FirestoreDocuments:
         fields, descending = ordering(query)
         found = self._filtered(query)
         for name in [*map(_name, fields), "__name__"]:
-            found = found.order_by(name, "DESCENDING" if descending else "ASCENDING")
+            found = found.order_by(name, direction="DESCENDING" if descending else "ASCENDING")
         return found.start_after([*after[0], self._client.document(after[1])]) if after else found
 
     # -- writing
@@ -150,13 +162,13 @@ class FirestoreDocuments:
                 batch = Batch(self._client)
                 for write in writes:
                     batch.add(write)
-                repeat = RETRY if _is_repeatable(writes) else None
+                repeat = RETRY if is_repeatable(writes) else None
                 results = await batch.commit(retry=repeat, timeout=CALL_SECONDS)
-                return [_version(write, result) for write, result in zip(writes, results, strict=True)]
+                return [version_after(write, result) for write, result in zip(writes, results, strict=True)]
             except CONFLICTS as error:
                 if is_missing_database(error):
                     raise
-                conditional = [write.path for write in writes if _is_conditional(write)]
+                conditional = [write.path for write in writes if is_conditional(write)]
                 raise Outpaced(conditional[0] if len(conditional) == 1 else "") from error
 
     async def _over_expired(self, writes: Sequence[Write]) -> list[Write]:
@@ -173,26 +185,6 @@ class FirestoreDocuments:
             else write
             for write in writes
         ]
-
-
-def _version(write: Write, result: Any) -> str:
-    return "" if isinstance(write, Delete) else str(result.update_time.rfc3339())
-
-
-def _is_conditional(write: Write) -> bool:
-    return isinstance(write, Create | Replace) or (isinstance(write, Delete) and write.version is not None)
-
-
-def _is_repeatable(writes: Sequence[Write]) -> bool:
-    """After an answer that got lost, a bare increment would count twice; a precondition prevents it."""
-    return any(map(_is_conditional, writes)) or not any(isinstance(write, Increment) for write in writes)
-
-
-def _check_content(write: Write) -> None:
-    if isinstance(write, Create | Replace | Put):
-        tagged(write.data)
-    elif isinstance(write, Increment):
-        parts(write.field)
 
 
 def _behind(query: Query, document: Document) -> tuple[list[Any], str]:

@@ -18,9 +18,10 @@ from google.cloud.firestore_v1 import AsyncClient, AsyncWriteBatch, DocumentSnap
 from google.cloud.firestore_v1 import Increment as Sum
 
 from shared.adapters.documents_common import field_parts
+from shared.adapters.documents_data import tagged
 from shared.adapters.firestore_errors import FAULTS, translated
 from shared.domain.errors import Outpaced
-from shared.ports import Create, Document, Increment, Put, Replace, Write
+from shared.ports import Create, Delete, Document, Increment, Put, Replace, Write
 
 CALL_SECONDS: Final = 10.0
 RETRY_SECONDS: Final = 4.0
@@ -80,6 +81,26 @@ class Batch(AsyncWriteBatch):
         return self._client.write_option(last_update_time=stamp)
 
 
+def version_after(write: Write, result: Any) -> str:
+    return "" if isinstance(write, Delete) else as_version(result.update_time)
+
+
+def is_conditional(write: Write) -> bool:
+    return isinstance(write, Create | Replace) or (isinstance(write, Delete) and write.version is not None)
+
+
+def is_repeatable(writes: Sequence[Write]) -> bool:
+    """After an answer that got lost, a bare increment would count twice; a precondition prevents it."""
+    return any(map(is_conditional, writes)) or not any(isinstance(write, Increment) for write in writes)
+
+
+def check_content(write: Write) -> None:
+    if isinstance(write, Create | Replace | Put):
+        tagged(write.data)
+    elif isinstance(write, Increment):
+        field_parts(write.field)
+
+
 def _nested(parts: Sequence[str], value: Any) -> dict[str, Any]:
     for part in reversed(parts):
         value = {part: value}
@@ -87,7 +108,14 @@ def _nested(parts: Sequence[str], value: Any) -> dict[str, Any]:
 
 
 def as_document(snapshot: DocumentSnapshot[Any]) -> Document:
-    return Document(snapshot.reference.path, _plain(snapshot.to_dict()), snapshot.update_time.rfc3339())
+    return Document(snapshot.reference.path, _plain(snapshot.to_dict()), as_version(snapshot.update_time))
+
+
+def as_version(stamp: Any) -> str:
+    """The library gives a bare protobuf message where it answers a query over a group."""
+    if not isinstance(stamp, datetime):
+        stamp = DatetimeWithNanoseconds.from_timestamp_pb(stamp)  # type: ignore[no-untyped-call]
+    return str(stamp.rfc3339())
 
 
 def _plain(value: Any) -> Any:

@@ -135,15 +135,15 @@ class SqliteDocuments:
     def _write_all(self, db: sqlite3.Connection, writes: Sequence[tuple[Write, Data]]) -> list[str]:
         db.execute("BEGIN IMMEDIATE")
         try:
-            versions = [self._write(db, write, data) for write, data in writes]
+            versions = {write.path: self._write(db, write, data) for write, data in writes}
             db.execute("COMMIT")
         except BaseException:
             db.execute("ROLLBACK")
             raise
-        return versions
+        return [versions[write.path] for write, _ in writes]
 
     def _write(self, db: sqlite3.Connection, write: Write, data: Data) -> str:
-        """The new version. `data` is tagged. An expired document is only in the way of nobody: its version still holds."""
+        """The new version. `data` is tagged. An expired document is in nobody's way, and its version holds."""
         key = conditions.key(write.path)
         stored: Row | None = db.execute("SELECT path, data, version FROM documents WHERE path = ?", [key]).fetchone()
         wanted = write.version if isinstance(write, Replace | Delete) else None

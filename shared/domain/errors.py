@@ -111,7 +111,7 @@ class Limited(TryLater):
 
 
 class Unreachable(TryLater):
-    """No usable answer. `neighbour`: "matrix", "authentik", "firestore" or "tasks"."""
+    """No usable answer. `neighbour`: "matrix", "authentik", "firestore", "tasks" or "secrets"."""
 
     def __init__(self, neighbour: str, cause: str, fix: str = "") -> None:
         super().__init__(cause, fix)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from shared.domain.errors import Invalid, Refused
-from shared.domain.onboarding import Onboarding
+from shared.domain.errors import Invalid, Refused, TryLater
+from shared.domain.onboarding import OPEN, Onboarding
 from shared.services import invites
 from shared.services.groups import all_groups, find, is_guarded
 from shared.services.steps import Act, Done, Ending, Skipped
@@ -52,5 +52,9 @@ async def deactivate(act: Act) -> Ending:
 
 
 async def activate(act: Act) -> Ending:
+    """After the deactivation, should that be on its way still."""
+    document = await act.ports.documents.get(f"{act.step.parent}/steps/deactivate")
+    if document and document.data["state"] in OPEN:
+        raise TryLater("the account is being deactivated at this moment", "Nothing to do: it is tried again.")
     account = await (await act.ports.directory()).update_account(_onboarding(act).account_pk, active=True)
     return Done({"active": account.active})

@@ -14,7 +14,7 @@ from shared.domain.audit import audit
 from shared.domain.errors import NotFound
 from shared.domain.invites import ATTRIBUTE, Invite, Redemption, redeem
 from shared.domain.onboarding import Onboarding, Plan, Step, derived_state, looks_up_presence, steps_of
-from shared.ports import Account, Create, Write
+from shared.ports import Account, Create, Put, Write
 from shared.repositories import INVITES, ONBOARDINGS, Stored, audit_write
 from shared.repositories import steps_of as read_steps
 from shared.services.context import Actor, Ports, note
@@ -22,6 +22,7 @@ from shared.services.tasks import again_when_outpaced, enqueue
 
 Kind = Literal["accepted", "known", "ignored"]
 MATRIX_ATTRIBUTE = "matrix_id"
+LAST_WEBHOOK = "heartbeats/enrollment_webhook"
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +177,7 @@ def _begun(
     ]
     if start.event_id:
         event = {"v": 1, "at": now, "event_id": start.event_id, "onboarding": onboarding.id}
-        writes.append(Create(event_path(start.event_id), event))
+        writes += [Create(event_path(start.event_id), event), Put(LAST_WEBHOOK, {"v": 1, "at": now})]
     if stored and invite and invite != stored.record:
         writes.append(stored.replaced(invite))
     return onboarding, steps, writes

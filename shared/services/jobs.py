@@ -14,6 +14,7 @@ from shared.ports import Create
 from shared.repositories import JOBS, audit_write
 from shared.repositories import steps_of as read_steps
 from shared.services.context import Actor, Ports
+from shared.services.rooms import managed_of
 from shared.services.tasks import enqueue
 
 MAX_ROOMS = 450
@@ -88,7 +89,7 @@ async def _repeated(ports: Ports, known: Job, wanted: Wanted) -> JobView:
 async def _everywhere(ports: Ports, member: str, kind: str) -> tuple[str, ...]:
     if kind != "remove":
         raise Invalid.field("rooms", "expected at least one room")
-    return tuple(room.room_id for room in await (await ports.chat()).rooms_of(member))
+    return tuple(room.room_id for room in await managed_of(ports, member))
 
 
 async def view(ports: Ports, job_id: str) -> JobView:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Iterable
 from datetime import timedelta
 
 from shared.domain import messages
 from shared.domain.errors import MusterError, NotFound, Refused
-from shared.ports import Chat, Membership
+from shared.ports import Chat, Membership, Room
 from shared.services.context import Ports
-from shared.services.messaging import say
+from shared.services.messaging import direct_path, say
 from shared.services.presence import look_up_presence
 from shared.services.steps import Act, Done, Ending, Skipped, Waits
 
@@ -28,6 +30,31 @@ async def room_id_of(ports: Ports, room: str) -> str:
     if room_id is None:
         raise Refused(f"there is no room {room}", "Correct the alias in the invite or the settings.", "M_NOT_FOUND")
     return room_id
+
+
+async def managed(ports: Ports) -> list[Room]:
+    """The bot's rooms by name, without the direct ones: those are between a member and the bot."""
+
+    async def read() -> list[Room]:
+        chat = await ports.chat()
+        rooms, direct = await asyncio.gather(chat.rooms(), chat.direct_rooms())
+        return _without(rooms, direct.values())
+
+    return await ports.remember("rooms", 60, read)
+
+
+async def managed_of(ports: Ports, matrix_id: str) -> list[Room]:
+    """Live: the managed rooms that a member has joined."""
+    chat = await ports.chat()
+    rooms, direct, ours = await asyncio.gather(
+        chat.rooms_of(matrix_id), chat.direct_rooms(), ports.documents.get(direct_path(matrix_id))
+    )
+    return _without(rooms, [*direct.values(), [ours.data["room_id"]] if ours else []])
+
+
+def _without(rooms: list[Room], direct: Iterable[list[str]]) -> list[Room]:
+    private = {room_id for room_ids in direct for room_id in room_ids}
+    return [room for room in rooms if room.room_id not in private]
 
 
 async def invite(act: Act) -> Ending:

@@ -10,11 +10,11 @@ from shared.domain.errors import MusterError
 from shared.ports import Finding, Put
 from shared.services import breakers
 from shared.services.context import Ports
+from shared.services.enroll import LAST_WEBHOOK
 from shared.services.resume import HEARTBEAT
 from shared.services.rooms import room_id_of
 
 STALE = timedelta(minutes=30)
-LAST_WEBHOOK = "heartbeats/enrollment_webhook"
 
 
 async def self_check(ports: Ports, problems: Sequence[str]) -> list[Finding]:

@@ -20,13 +20,15 @@ from shared.repositories import Stored, audit_write
 from shared.services import breakers
 from shared.services.breakers import Breaker
 from shared.services.context import MUSTER, Ports, log, note
-from shared.services.tasks import Parent, change_parent, enqueue, parent_of, settle
+from shared.services.tasks import PARENTS, Parent, change_parent, enqueue, parent_of, settle
 
 CLAIM = timedelta(seconds=90)
 """Longer than a task may run (its deadline is 60 s), so that a lapsed claim has no holder any more."""
 TRANSACTIONS_HOLD = timedelta(hours=12)
 """Synapse de-duplicates a transaction id for 24 h; half of that is safe."""
 LIMITED = "M_LIMIT_EXCEEDED"
+SENDS = ("indoc_farewell", "hello", "welcome")
+"""Kinds that send a message: which device it is sent from is committed first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +94,11 @@ async def run_step(ports: Ports, parent: str, name: str, generation: int | None,
         raise Claimed(f"{parent}/{name} is being done by another task", "Nothing to do: it is tried again.")
     if step.kind == "room" and step.code != LIMITED and pace.is_paced(found.parent, ports.now()):
         return await _queue_up(ports, found, 0.0)
-    found, act = await _claim(ports, found)
+    try:
+        device = (await (await ports.chat()).whoami()).device_id if step.kind in SENDS else ""
+    except Exception as error:
+        return await _failed(ports, found, error)
+    found, act = await _claim(ports, found, device)
     return await _act(ports, found, actions[step.kind], act)
 
 
@@ -128,13 +134,12 @@ def _stored(document: Document | None) -> Stored[Step] | None:
     return Stored(Step.of(document.data), document.path, document.version) if document else None
 
 
-async def _claim(ports: Ports, found: _Found) -> tuple[_Found, Act]:
+async def _claim(ports: Ports, found: _Found, device: str) -> tuple[_Found, Act]:
     """Commits the claim, and with it what a message will be sent as, before anything is done."""
     step, now = found.step.record, ports.now()
     claimed = step.but(state="running", attempts=step.attempts + 1, due_at=now + CLAIM, updated_at=now)
     look_first = False
-    if step.kind in ("indoc_farewell", "hello", "welcome"):
-        device = (await (await ports.chat()).whoami()).device_id
+    if device:
         look_first = step.sent_at is not None and (step.sent_device != device or now - step.sent_at > TRANSACTIONS_HOLD)
         claimed = claimed.but(sent_device=device, sent_at=step.sent_at or now)
     try:
@@ -147,24 +152,30 @@ async def _claim(ports: Ports, found: _Found) -> tuple[_Found, Act]:
 
 
 async def _act(ports: Ports, found: _Found, action: Action, act: Act) -> str:
-    step, now = found.step.record, ports.now
     try:
         async with asyncio.timeout(50):
             ending = await action(act)
-    except Limited as error:
-        return await _queue_up(ports, found, error.after)
-    except (TryLater, Misconfigured, TimeoutError) as error:
-        return await _passing(ports, found, error)
-    except MusterError as error:
-        code = error.code if isinstance(error, Refused) else type(error).__name__
-        log.error("step failed", extra={"fields": {"step": step.path, "cause": error.cause, "fix": error.fix}})
-        failed = step.ended("failed", now(), cause=error.cause, fix=error.fix, code=code)
-        return await _record(ports, found, failed)
     except Exception as error:
-        log.exception("step crashed", extra={"fields": {"step": step.path}})
-        return await _passing(ports, found, error)
+        return await _failed(ports, found, error)
     await breakers.saw(ports, found.neighbour, None)
-    return await _record(ports, found, _after(step, ending, now()))
+    return await _record(ports, found, _after(found.step.record, ending, ports.now()))
+
+
+async def _failed(ports: Ports, found: _Found, error: Exception) -> str:
+    """By what must be done about it: wait as long as the homeserver says, try again, or show it to a person."""
+    step = found.step.record
+    if isinstance(error, Limited):
+        return await _queue_up(ports, found, error.after)
+    if isinstance(error, TryLater | Misconfigured | TimeoutError):
+        return await _passing(ports, found, error)
+    if not isinstance(error, MusterError):
+        log.error("step crashed", exc_info=error, extra={"fields": {"step": step.path}})
+        return await _passing(ports, found, error)
+    await breakers.saw(ports, found.neighbour, error)
+    code = error.code if isinstance(error, Refused) else type(error).__name__
+    log.error("step failed", extra={"fields": {"step": step.path, "cause": error.cause, "fix": error.fix}})
+    failed = step.ended("failed", ports.now(), cause=error.cause, fix=error.fix, code=code)
+    return await _record(ports, found, failed)
 
 
 def _after(step: Step, ending: Ending, now: datetime) -> Step:
@@ -187,7 +198,7 @@ async def _record(ports: Ports, found: _Found, step: Step) -> str:
     await enqueue(ports, [step, *(record for _, record in followers)])
     if not followers and step.state not in OPEN:
         await settle(ports, step.parent)
-    note("step", step=step.path, state=step.state, attempt=step.attempts, cause=step.cause)
+    _logged(step)
     return step.state
 
 
@@ -252,8 +263,14 @@ async def _record_quietly(ports: Ports, found: _Found, step: Step) -> str:
     await enqueue(ports, [step])
     if step.state not in OPEN:
         await settle(ports, step.parent)
-    note("step", step=step.path, state=step.state, attempt=step.attempts, cause=step.cause)
+    _logged(step)
     return step.state
+
+
+def _logged(step: Step) -> None:
+    collection, _, parent_id = step.parent.partition("/")
+    about = {PARENTS[collection][0]: parent_id, "step": step.name, "attempt": step.attempts, "state": step.state}
+    note(f"{step.kind}: {step.state}", **about, cause=step.cause)
 
 
 async def _wait_for_neighbour(ports: Ports, found: _Found, breaker: Breaker) -> str:

@@ -135,6 +135,15 @@ class Answer:
     delay: float = 0
 
 
+class Quiet(ThreadingHTTPServer):
+    """Says nothing when a client goes away in the middle, which is what some tests do."""
+
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        pass
+
+
 class Receiver:
     """Answers as told by `answers` (the last one again and again) and keeps what it was sent."""
 
@@ -165,8 +174,7 @@ class Receiver:
 
         for method in ("GET", "POST", "PATCH", "DELETE"):
             setattr(Handler, f"do_{method}", Handler.handle_any)
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
+        self.server = Quiet(("127.0.0.1", 0), Handler)
         if tls:
             self.server.socket = tls.wrap_socket(self.server.socket, server_side=True)
         self.url = f"http{'s' if tls else ''}://127.0.0.1:{self.server.server_port}"

@@ -6,7 +6,6 @@ A test module that wants them says `pytest_plugins = ("tests.contracts.documents
 from __future__ import annotations
 
 import os
-import socket
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -51,14 +50,8 @@ class Store:
             await documents.close()
 
 
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
-
-
 @pytest.fixture(scope="session")
-def firestore_host() -> Iterator[str]:
+def firestore_host(unused_tcp_port_factory: Callable[[], int]) -> Iterator[str]:
     """An emulator: the one of the environment, else our own. Skips in one line where there is none;
     fails there with MUSTER_REQUIRE_ALL=1."""
     if given := os.environ.get("FIRESTORE_EMULATOR_HOST"):
@@ -66,7 +59,7 @@ def firestore_host() -> Iterator[str]:
         return
     if missing := firestore.missing():
         (pytest.fail if os.environ.get("MUSTER_REQUIRE_ALL") == "1" else pytest.skip)(missing)
-    port = free_port()
+    port = unused_tcp_port_factory()
     process = firestore.start(port)
     try:
         firestore.wait_ready(port)

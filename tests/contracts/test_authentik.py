@@ -163,7 +163,7 @@ def test_single_answers_are_what_the_official_client_reads(api: httpx.Client, ma
 # ---------------------------------------------------------------- refusals
 
 
-@pytest.mark.parametrize("header", ["", "Bearer ", "Bearer wrong", "Basic YTpi"])
+@pytest.mark.parametrize("header", ["", "Bearer", "Bearer wrong", "Basic YTpi"])
 def test_every_bad_credential_is_a_403(server: Authentik, header: str) -> None:
     """No, a wrong, and another kind of credential are all 403, never 401."""
     answer = httpx.get(f"{server.url}/api/v3/core/users/", headers={"Authorization": header}, trust_env=False)

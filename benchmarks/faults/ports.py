@@ -1,0 +1,60 @@
+"""A port that fails, or ends the whole process, before or after the real one has acted."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import os
+import random
+import signal
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from benchmarks.faults.plan import CurrentPlan
+from shared.domain.errors import Unreachable
+
+log = logging.getLogger("muster.faults")
+SAID = "fault injected"
+KILLED = "killed at a call"
+
+
+class Faulty:
+    """Every coroutine of `port`, through the plan. `neighbour` "": it never fails, but may be a place to die at
+    (what stands behind the proxy fails there)."""
+
+    def __init__(self, name: str, port: Any, neighbour: str, plan: CurrentPlan, chance: random.Random) -> None:
+        self._name, self._port, self._neighbour, self._plan, self._chance = name, port, neighbour, plan, chance
+
+    def __getattr__(self, method: str) -> Any:
+        real = getattr(self._port, method)
+        return self._through(f"{self._name}.{method}", real) if inspect.iscoroutinefunction(real) else real
+
+    def _through(self, point: str, real: Callable[..., Any]) -> Callable[..., Any]:
+        async def call(*args: Any, **kwargs: Any) -> Any:
+            about = repr((args, kwargs)) if self._plan().kill else ""
+            self._die(point, "before", about)
+            self._fail(point, "before")
+            result = await real(*args, **kwargs)
+            self._die(point, "after", about)
+            self._fail(point, "after")
+            return result
+
+        return call
+
+    def _fail(self, point: str, when: str) -> None:
+        if self._neighbour and point.rpartition(".")[2] != "close" and self._chance.random() < self._plan().rate / 2:
+            log.info(SAID, extra={"fields": {"fault": f"{point} {when}"}})
+            cause = "the answer was lost on the way" if when == "after" else "no connection could be made"
+            raise Unreachable(self._neighbour, f"{cause} (on purpose)")
+
+    def _die(self, point: str, when: str, about: str) -> None:
+        """Once: the next start finds a plan without this."""
+        plan = self._plan()
+        if plan.kill is None or not plan.kill.meets(point, when, about):
+            return
+        left = plan.kill.nth - 1
+        replace(plan, kill=replace(plan.kill, nth=left) if left else None).keep(self._plan.file)
+        if not left:
+            log.info(KILLED, extra={"fields": {"point": f"{point} {when}"}})
+            os.kill(os.getpid(), signal.SIGKILL)

@@ -1,0 +1,141 @@
+"""Stands between two parts and spoils one call in so many, in each way that has been seen in the wild."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import threading
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import aiohttp
+from aiohttp import web
+
+PAGE = "<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>"
+HOP = {"connection", "content-length", "content-encoding", "transfer-encoding", "host", "keep-alive", "date", "server"}
+LIMIT_MS = 300
+SLOW = 0.3
+ANYWHERE = ("refused", "answer lost", "500", "502 page", "429", "half a JSON", "slow")
+AUTHENTIK = (*ANYWHERE, "405 page")
+"""Authentik's own: an unhandled error behind POST, PATCH and DELETE is a 405 with an empty page."""
+
+
+class Route:
+    """One listening port before one target. `rate`, `delay` (seconds before each answer), `closed` (nobody is there)
+    and `drops` (whether a request is swallowed: answered 200, never handed on) may be changed at any time."""
+
+    def __init__(self, kinds: tuple[str, ...]) -> None:
+        self.kinds, self.rate, self.delay, self.closed = kinds, 0.0, 0.0, False
+        self.drops: Callable[[bytes], bool] = lambda _: False
+        self.target, self.url, self.calls, self.counts = "", "", 0, Counter[str]()
+
+
+class Proxy:
+    """Runs in a thread of its own, from `start` to `stop`; the same seed gives the same row of faults."""
+
+    def __init__(self, seed: int, **routes: tuple[str, ...]) -> None:
+        self.routes = {name: Route(kinds) for name, kinds in routes.items()}
+        self._chance, self._loop = random.Random(seed), asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+        asyncio.run_coroutine_threadsafe(self._open(), self._loop).result(30)
+
+    def stop(self) -> None:
+        asyncio.run_coroutine_threadsafe(self._close(), self._loop).result(30)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(30)
+        self._loop.close()
+
+    def rate(self, rate: float, *names: str) -> None:
+        for name in names or self.routes:
+            self.routes[name].rate = rate
+
+    async def _open(self) -> None:
+        quiet = aiohttp.ClientTimeout(total=120)
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0), timeout=quiet, auto_decompress=False
+        )
+        self._runners = []
+        for route in self.routes.values():
+            # the whole target goes through as it is: room ids hold characters that a router would decode
+            server = web.Server(lambda request, route=route: self._serve(route, request), access_log=None)
+            runner = web.ServerRunner(server)
+            await runner.setup()
+            site = web.TCPSite(runner, "127.0.0.1", 0)
+            await site.start()
+            port = site._server.sockets[0].getsockname()[1]
+            route.url = f"http://127.0.0.1:{port}"
+            self._runners.append(runner)
+
+    async def _close(self) -> None:
+        for runner in self._runners:
+            await runner.cleanup()
+        await self._session.close()
+
+    async def _serve(self, route: Route, request: web.BaseRequest) -> web.StreamResponse:
+        body = await request.read()
+        route.calls += 1
+        if route.closed:
+            return _hang_up(request)
+        if route.drops(body):
+            route.counts["dropped"] += 1
+            return web.Response()
+        kind = self._chance.choice(route.kinds) if route.kinds and self._chance.random() < route.rate else ""
+        if kind == "405 page" and request.method == "GET":
+            kind = "500"
+        route.counts[kind or "well"] += 1
+        if kind in SPOILED:
+            return SPOILED[kind](request)
+        await asyncio.sleep(SLOW if kind == "slow" else 0)
+        try:
+            answer = await self._forwarded(route, request, body)
+        except (aiohttp.ClientError, OSError):
+            return _hang_up(request)
+        if kind == "answer lost":
+            return _hang_up(request)
+        if kind == "half a JSON":
+            answer.body = answer.body[: len(answer.body) // 2]
+        if route.delay:
+            await asyncio.sleep(route.delay)
+        return answer
+
+    async def _forwarded(self, route: Route, request: web.BaseRequest, body: bytes) -> Any:
+        from yarl import URL
+
+        url = URL(f"{route.target}{request.raw_path}", encoded=True)
+        headers = {name: value for name, value in request.headers.items() if name.lower() not in HOP}
+        asked = self._session.request(request.method, url, headers=headers, data=body, allow_redirects=False)
+        async with asked as answer:
+            kept = [(name, value) for name, value in answer.headers.items() if name.lower() not in HOP - {"content-encoding"}]
+            response = web.Response(status=answer.status, body=await answer.read())
+            response.headers.clear()
+            response.headers.extend(kept)
+            return response
+
+
+def _hang_up(request: web.BaseRequest) -> web.Response:
+    if request.transport:
+        request.transport.abort()
+    return web.Response()
+
+
+def _page(status: int, text: str) -> Callable[[web.BaseRequest], web.Response]:
+    return lambda _: web.Response(status=status, text=text, content_type="text/html")
+
+
+def _limited(_request: web.BaseRequest) -> web.Response:
+    said = {"errcode": "M_LIMIT_EXCEEDED", "error": "Too Many Requests", "retry_after_ms": LIMIT_MS}
+    return web.json_response(said, status=429, headers={"Retry-After": "1"})
+
+
+SPOILED: dict[str, Callable[[web.BaseRequest], web.Response]] = {
+    "refused": _hang_up,
+    "500": lambda _: web.json_response({"errcode": "M_UNKNOWN", "error": "Internal server error"}, status=500),
+    "502 page": _page(502, PAGE),
+    "405 page": _page(405, ""),
+    "429": _limited,
+}
+"""Before the neighbour has heard of it."""

@@ -1,0 +1,41 @@
+"""For all tests: nothing leaves this machine, and in CI nothing is skipped."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local.processes import PartFailed
+from local.surroundings import given, refuse_remote
+
+END_TO_END = Path(__file__).parent / "end_to_end"
+
+
+def pytest_configure() -> None:
+    """Before a single test: addresses of other machines and Google credentials need MUSTER_ALLOW_REMOTE=1."""
+    try:
+        refuse_remote(given(os.environ))
+    except PartFailed as refused:
+        pytest.exit(str(refused), returncode=2)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The slow ones carry their mark and come last: what is broken in a small way shows first."""
+    for item in items:
+        if END_TO_END in item.path.parents:
+            item.add_marker(pytest.mark.stack)
+    items.sort(key=lambda item: END_TO_END in item.path.parents)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Iterator[Any]:
+    """With MUSTER_REQUIRE_ALL=1 a skipped test has failed: the part that it needs should be there."""
+    report = yield
+    if report.skipped and not hasattr(report, "wasxfail") and os.environ.get("MUSTER_REQUIRE_ALL") == "1":
+        report.outcome = "failed"
+        report.longrepr = f"MUSTER_REQUIRE_ALL=1, but: {report.longrepr[2] if report.longrepr else 'skipped'}"
+    return report

@@ -1,0 +1,97 @@
+"""The whole system for the tests in this folder: started once, or the one that the environment describes.
+
+To use one that is up: `env $(scripts/run --env | grep -v ^ROOMS) ROOMS="..." scripts/test tests/end_to_end`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from local import sample
+from local.member import Member
+from local.stack import Stack
+from local.surroundings import given
+from shared.domain.members import suggested_username
+
+Enroll = Callable[..., Awaitable[str]]
+MakeMember = Callable[..., Awaitable[Member]]
+
+
+class GivenStack:
+    """One that somebody else has started: to be used, not to be broken."""
+
+    def __init__(self, env: dict[str, str]) -> None:
+        self.env = env
+
+    def kill(self, name: str) -> None:
+        pytest.skip(f"{name} is not ours to end: run this without ADMIN_API_KEY in the environment")
+
+    def restart(self, name: str, **_changes: str) -> None:
+        self.kill(name)
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack | GivenStack]:
+    """`env` is its environment; `kill` and `restart` name a part: app, tasks, authentik, documents or synapse."""
+    if os.environ.get("ADMIN_API_KEY") and os.environ.get("PUBLIC_URL"):
+        yield GivenStack(dict(os.environ))
+        return
+    with Stack(tmp_path_factory.mktemp("stack"), given(os.environ) | {"MUSTER_FREE_PORTS": "1"}) as started:
+        yield started
+
+
+@pytest.fixture
+async def api(stack: Stack) -> AsyncIterator[httpx.AsyncClient]:
+    """The admin API with a key that works."""
+    async with sample.api(stack.env) as client:
+        yield client
+
+
+@pytest.fixture
+def rooms(stack: Stack) -> list[str]:
+    """The ids of the sample rooms."""
+    return [room["room_id"] for room in json.loads(stack.env["ROOMS"])]
+
+
+@pytest.fixture
+def username() -> str:
+    """A new one for each test."""
+    return suggested_username("test", secrets.randbits(40))
+
+
+@pytest.fixture
+def enroll(api: httpx.AsyncClient, rooms: list[str], username: str) -> Enroll:
+    """`await enroll(count=3, link="", name="", **fields)`: invites, unless a link is given, and enrolls there
+    as a member does in a browser; `fields` are those of the invite. Answers the username."""
+
+    async def enrolled(count: int = 3, link: str = "", name: str = "", **fields: Any) -> str:
+        at = link or (await sample.invite(api, rooms[:count], **fields))["link"]
+        await sample.enroll(at, name or username)
+        return name or username
+
+    return enrolled
+
+
+@pytest.fixture
+async def member(stack: Stack, username: str) -> AsyncIterator[MakeMember]:
+    """`await member(name="", indoc=True)`: their own Matrix client, in INDOC if wanted; closed after the test."""
+    made: list[Member] = []
+
+    async def entered(name: str = "", *, indoc: bool = True) -> Member:
+        at, secret = stack.env["MATRIX_HOMESERVER"], stack.env["SYNAPSE_REGISTRATION_SECRET"]
+        client = Member.enter(at, secret, name or username, "not-a-secret")
+        made.append(client)
+        if indoc:
+            await client.join(stack.env["MATRIX_INDOC_ROOM_ID"])
+        return client
+
+    yield entered
+    for client in made:
+        await client.close()
