@@ -9,7 +9,7 @@ import json
 import secrets
 import tempfile
 import time
-from base64 import b64decode
+from base64 import b64decode, b64encode
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -154,9 +154,9 @@ class World:
         """Standard Webhooks; the stack's secret is base64 behind its prefix."""
         key = b64decode(self.env["AUTHENTIK_WEBHOOK_SECRETS"].split(",")[0].removeprefix("whsec_"))
         stamp = str(int(time.time()))
-        signature = hmac.new(key, f"{event_id}.{stamp}.".encode() + raw, hashlib.sha256).hexdigest()
+        signature = b64encode(hmac.new(key, f"{event_id}.{stamp}.".encode() + raw, hashlib.sha256).digest()).decode()
         said = {"webhook-id": event_id, "webhook-timestamp": stamp, "Content-Type": "application/json"}
-        return said | {"webhook-signature": f"v1,{_base64(bytes.fromhex(signature))}"}
+        return said | {"webhook-signature": f"v1,{signature}"}
 
     # ------------------------------------------------------------------ tasks
 
@@ -172,12 +172,6 @@ class World:
         audience = self.env["TASKS_URL_TEMPLATE"].format(entry_point=entry_point)
         headers = {"Authorization": f"Bearer {await self.invoker_token(audience)}", "Content-Type": "application/json"}
         return Ask("POST", "/", headers, json.dumps(payload).encode())
-
-
-def _base64(raw: bytes) -> str:
-    from base64 import b64encode
-
-    return b64encode(raw).decode()
 
 
 async def side_by_side(makers: Iterable[Callable[[], Awaitable[T]]], at_once: int = SIDE_BY_SIDE) -> list[T]:

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from shared import logs
 from shared.domain.errors import Invalid, MusterError, TooLarge, TooMany, TryLater
@@ -29,9 +29,15 @@ async def answer(handler: Handler, request: Request) -> Response:
         return await handler(request)
     except MusterError as error:
         return problem(error)
-    except Exception:
-        log.exception("request failed", extra={"fields": {"path": request.url.path, "method": request.method}})
-        return problem(MusterError("something unexpected went wrong", "It is in the logs; try again."))
+    except Exception as error:
+        return crashed(request, error)
+
+
+def crashed(request: Request, error: Exception) -> Response:
+    """A mistake of ours: all of it into the log, nothing of it into the answer."""
+    fields = {"path": request.url.path, "method": request.method}
+    log.error("request failed", exc_info=error, extra={"fields": fields})
+    return problem(MusterError("something unexpected went wrong", "It is in the logs; try again."))
 
 
 def problem(error: MusterError) -> Response:
@@ -52,7 +58,8 @@ def problem(error: MusterError) -> Response:
         headers["Retry-After"] = str(math.ceil(after))
     if error.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
-    return JSONResponse(body, error.status, headers, media_type="application/problem+json")
+    # As ASCII: what is wrong with a field may be that it holds half a character, which UTF-8 cannot say.
+    return Response(json.dumps(body), error.status, headers, media_type="application/problem+json")
 
 
 async def read_body(request: Request, limit: int = MAX_BODY) -> bytes:
@@ -66,9 +73,10 @@ async def read_body(request: Request, limit: int = MAX_BODY) -> bytes:
 
 
 def read_json(body: bytes) -> dict[str, Any]:
-    """A JSON object. Raises `Invalid`."""
+    """A JSON object. Raises `Invalid`, also for text with halves of characters: nobody can store or print it."""
     try:
         found = json.loads(body)
+        json.dumps(found, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         raise Invalid("the body is not JSON", fix="Send a JSON object in UTF-8.") from error
     if not isinstance(found, dict):

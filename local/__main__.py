@@ -13,6 +13,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import httpx
+
 from local.processes import PartFailed
 from local.screen import Screen
 from local.surroundings import ROOT, DataDirectory, given
@@ -41,6 +43,7 @@ def main() -> int:
         screen.problem(str(failure))
         return 1
     except KeyboardInterrupt:
+        screen.title("Stopped.")
         return 130
 
 
@@ -64,13 +67,11 @@ def run(chosen: argparse.Namespace, settings: dict[str, str], data: Path, screen
         asyncio.run(offer(stack.env, screen))
         with contextlib.suppress(KeyboardInterrupt):
             signal.pause()
-        screen.title("Stopping")
+        screen.title("Stopping; what it keeps is there for the next time.")
     return 0
 
 
 def onboard_sample(env: dict[str, str], screen: Screen, file: Path | None, began: float) -> bool:
-    import httpx
-
     from local.member import MemberFailed
     from local.sample import Sample, SampleFailed
 
@@ -95,16 +96,19 @@ def onboard_sample(env: dict[str, str], screen: Screen, file: Path | None, began
 
 async def offer(env: dict[str, str], screen: Screen) -> None:
     """What to do with it now."""
-    from local.sample import api, invite
+    from local.sample import SampleFailed, api, invite
 
     screen.title("It is yours until Ctrl-C")
     screen.say("admin page", f"{env['PUBLIC_URL']}/")
     if "ADMIN_USERNAME" in env:
         screen.say("sign in", f"as {env['ADMIN_USERNAME']}, with ADMIN_PASSWORD of scripts/run --env")
-    async with api(env) as client:
-        rooms = [room["room_id"] for room in json.loads(env.get("ROOMS", "[]"))]
-        screen.say("enroll at", (await invite(client, rooms[:3], label="A first try"))["link"])
     screen.say("API key", "ADMIN_API_KEY of scripts/run --env")
+    rooms = [room["room_id"] for room in json.loads(env.get("ROOMS", "[]"))]
+    try:
+        async with api(env) as client:
+            screen.say("enroll at", (await invite(client, rooms[:3], label="A first try"))["link"])
+    except (SampleFailed, httpx.HTTPError) as failure:
+        screen.problem(str(failure) or type(failure).__name__)
 
 
 if __name__ == "__main__":

@@ -23,8 +23,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from local.homeserver_setup import provision
-
 REQUIREMENTS = Path(__file__).parent.parent / "requirements-synapse.txt"
 # Synapse in a thread's company that ends it when whoever started it is gone, so that a killed runner
 # leaves no homeserver behind.
@@ -121,6 +119,8 @@ class Synapse:
 
     def provision(self) -> dict[str, Any]:
         """The bot, INDOC and the sample rooms; see `homeserver_setup.provision`."""
+        from local.homeserver_setup import provision  # needs httpx, which may not be installed yet
+
         return provision(self.url, self.server_name, self.registration_secret, self.data)
 
     def kill(self, patience: float = 15) -> None:

@@ -121,7 +121,8 @@ class Documents(Protocol):
         ...
 
     async def count(self, query: Query) -> int:
-        """How many documents match `where`, whatever the limit and cursor."""
+        """How many documents match `where`, whatever the limit and cursor. One that has expired may still
+        be counted until it is swept away: leaving it out would ask for one more index per query."""
         ...
 
     async def close(self) -> None: ...

@@ -81,7 +81,8 @@ class Repository(Generic[R]):
 
 def usable_id(text: str) -> bool:
     """What a caller writes into a URL may be no document's id at all."""
-    return bool(text) and "/" not in text and text not in (".", "..") and len(text) <= 200 and text.isprintable()
+    reserved = text in (".", "..") or (text.startswith("__") and text.endswith("__"))
+    return bool(text) and "/" not in text and not reserved and len(text) <= 200 and text.isprintable()
 
 
 INVITES = Repository("invites", Invite, "invite")

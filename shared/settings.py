@@ -37,23 +37,29 @@ def switch(value: str) -> bool:
 
 
 def seconds(value: str) -> float:
-    number = float(value)
-    if not 0 <= number <= 86_400:
+    if not re.fullmatch(r"[0-9]{1,5}(\.[0-9]{1,6})?", value) or float(value) > 86_400:
         raise ValueError("seconds, from 0 to 86400")
-    return number
+    return float(value)
 
 
 def base_url(value: str) -> str:
-    parts = urlsplit(value)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    return exact_url(value).rstrip("/")
+
+
+def exact_url(value: str) -> str:
+    """An issuer is compared letter by letter, and a key set is fetched as it is named: a closing slash stays."""
+    try:
+        parts = urlsplit(value)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable or re.search(r"\s", value):
         raise ValueError("a URL such as https://auth.example.org")
-    return value.rstrip("/")
-
-
-def issuer_url(value: str) -> str:
-    """An issuer is compared letter by letter: its closing slash stays."""
-    base_url(value)
     return value
+
+
+def url_or_nothing(value: str) -> str:
+    return value and exact_url(value)
 
 
 def user_id(value: str) -> str:
@@ -106,10 +112,12 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("GRANTABLE_GROUPS", "authentik", "Privileged groups that a form may grant all the same", "", words),
     Setting("ADMIN_GROUP", "authentik", "Group whose members may use the admin API", "muster-admins"),
     Setting("AUTHENTIK_WEBHOOK_SECRETS", "webhook", "Comma-separated, the newest first", None, words, secret=True),
-    Setting("AUTHENTIK_ISSUER", "admin", "OIDC issuer with its closing slash; empty: API keys only", "", text),
+    Setting(
+        "AUTHENTIK_ISSUER", "admin", "OIDC issuer with its closing slash; empty: API keys only", "", url_or_nothing
+    ),
     Setting("AUTHENTIK_CLIENT_ID", "admin", "Client id of the admin page", "muster-admin"),
     Setting("ADMIN_API_KEYS", "admin", "Comma-separated name:sha256-of-the-key", "", words, secret=True),
-    Setting("PUBLIC_URL", "admin", "Where people open the admin page", "", text),
+    Setting("PUBLIC_URL", "admin", "Where people open the admin page", "", url_or_nothing),
     Setting("MATRIX_HOMESERVER", "matrix", "Client API address of the homeserver", None, base_url),
     Setting("MATRIX_ACCESS_TOKEN", "matrix", "Access token of the bot", None, secret=True),
     Setting("MATRIX_USER_ID", "matrix", "The bot, such as @muster:example.org", None, user_id),
@@ -119,13 +127,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("MATRIX_PASSWORD", "matrix", "The bot's password, for set-up only", secret=True),
     Setting("MATRIX_RECOVERY_KEY", "matrix", "Opens the bot's secret storage", secret=True),
     Setting("MATRIX_DOMAIN", "onboarding", "Server name of the members' Matrix ids", None),
-    Setting(
-        "MATRIX_INDOC_ROOM_ID",
-        "onboarding",
-        "The entry room; empty: there is none",
-        "",
-        lambda v: v and room_or_alias(v),
-    ),
+    Setting("MATRIX_INDOC_ROOM_ID", "onboarding", "The entry room; empty: there is none", "", room_or_nothing),
     Setting("MATRIX_DEFAULT_ROOMS", "onboarding", "Comma-separated rooms that every new member gets", "", rooms),
     Setting("AUTO_REMOVE_FROM_INDOC", "onboarding", "Whether newcomers are taken out of INDOC", "true", switch),
     Setting("WELCOME_DELAY_SECONDS", "onboarding", "From the hello to the welcome", "5", seconds),
@@ -142,7 +144,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("SCHEDULER_SERVICE_ACCOUNT", "tasks", "Whose OIDC token a scheduled run carries; empty: the tasks' own"),
     Setting("TASKS_URL_TEMPLATE", "tasks", "https://.../{entry_point}: a task's URL and audience", None),
     Setting("TASKS_OIDC_ISSUER", "tasks", "Who signs the tasks' tokens", "https://accounts.google.com"),
-    Setting("TASKS_OIDC_JWKS", "tasks", "Their keys", "https://www.googleapis.com/oauth2/v3/certs", base_url),
+    Setting("TASKS_OIDC_JWKS", "tasks", "Their keys", "https://www.googleapis.com/oauth2/v3/certs", exact_url),
     Setting("CLOUD_TASKS_EMULATOR_HOST", "tasks", "host:port of the embedded dispatcher; local only"),
     Setting("MUSTER_ENV", "stack", "production or local", "production", one_of("production", "local")),
     Setting("MUSTER_ALLOW_REMOTE", "stack", "1: scripts may speak to other machines", "false", switch),

@@ -31,11 +31,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: END_TO_END in item.path.parents)
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport() -> Iterator[Any]:
-    """With MUSTER_REQUIRE_ALL=1 a skipped test has failed: the part that it needs should be there."""
-    report = yield
+def _required(report: Any) -> Any:
     if report.skipped and not hasattr(report, "wasxfail") and os.environ.get("MUSTER_REQUIRE_ALL") == "1":
         report.outcome = "failed"
         report.longrepr = f"MUSTER_REQUIRE_ALL=1, but: {report.longrepr[2] if report.longrepr else 'skipped'}"
     return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Iterator[Any]:
+    """With MUSTER_REQUIRE_ALL=1 a skipped test has failed: the part that it needs should be there."""
+    return _required((yield))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Iterator[Any]:
+    """A module that skips itself, likewise."""
+    return _required((yield))

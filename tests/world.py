@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 from shared.adapters.sqlite import SqliteDocuments
-from shared.domain.errors import MusterError
+from shared.domain import ids
+from shared.domain.errors import MusterError, NotFound, TryLater
+from shared.domain.invites import Invite
+from shared.domain.messages import MARKER
 from shared.domain.onboarding import Step
+from shared.ports import Account, Data, Query, Task
 from shared.repositories import steps_of
+from shared.services import invites
 from shared.services.actions import actions_of
 from shared.services.context import Actor, Policy
 from shared.services.enroll import Hint, Verdict, enroll
 from shared.services.onboardings import View, view
+from shared.services.resume import Report, resume
 from shared.services.steps import run_step
-from tests.fakes.chat import FakeChat
+from tests.fakes.chat import FakeChat, FakeRoom
 from tests.fakes.directory import FakeDirectory
+from tests.fakes.faulty_documents import FaultyDocuments, Killed
 from tests.fakes.task_queue import FakeTaskQueue
 
 T = TypeVar("T")
@@ -30,7 +38,9 @@ ADMIN = Actor("key:test", "192.0.2.1")
 class World:
     """`Ports`, and the hands that move it. `pause(...)` lets time pass; `work()` delivers what is due."""
 
-    policy: Policy = field(default_factory=lambda: Policy(domain=DOMAIN, welcome_delay=5.0, admin_group="muster-admins"))
+    policy: Policy = field(
+        default_factory=lambda: Policy(domain=DOMAIN, welcome_delay=5.0, admin_group="muster-admins")
+    )
     homeserver: FakeChat = field(default_factory=lambda: FakeChat(f"@muster:{DOMAIN}"))
     authentik: FakeDirectory = field(default_factory=FakeDirectory)
     queue: FakeTaskQueue = field(default_factory=FakeTaskQueue)
@@ -40,7 +50,10 @@ class World:
     _rolls: Any = field(default_factory=lambda: itertools.count(1_000_003, 7_919))
 
     def __post_init__(self) -> None:
-        self.documents = SqliteDocuments(":memory:", now=self.now)
+        self.store = SqliteDocuments(":memory:", now=self.now)
+        self.documents = FaultyDocuments(self.store)
+        self.authentik.clock = self.now
+        self.homeserver.clock = lambda: self._now.timestamp()
 
     # -- ports
 
@@ -48,7 +61,7 @@ class World:
         return self._now
 
     def chance(self) -> int:
-        return next(self._rolls)
+        return int(next(self._rolls))
 
     async def remember(self, key: str, seconds: float, find: Callable[[], Awaitable[T]]) -> T:
         return await find()
@@ -58,6 +71,39 @@ class World:
 
     async def chat(self) -> FakeChat:
         return self.homeserver
+
+    # -- what is there
+
+    def furnish(self, rooms: int = 2, *, indoc: bool = True, **fields: Any) -> list[str]:
+        """INDOC and so many rooms, which every member is invited to; `fields` of each `FakeRoom`."""
+        made = [self.homeserver.add_room(f"Room {number}", **fields) for number in range(rooms)]
+        entry = self.homeserver.add_room("INDOC", alias="indoc") if indoc else ""
+        self.policy = replace(self.policy, indoc=entry, default_rooms=tuple(made))
+        return made
+
+    @property
+    def indoc(self) -> FakeRoom:
+        return self.homeserver.homes[self.policy.indoc]
+
+    async def invite(self, label: str = "Open evening", **wanted: Any) -> Invite:
+        return (await invites.create(self, ADMIN, invites.Wanted(label, **wanted)))[0]
+
+    def arrive(self, username: str = "ada") -> str:
+        """They have logged in to Matrix and wait in INDOC."""
+        member = self.homeserver.add_user(f"@{username}:{DOMAIN}")
+        if self.policy.indoc:
+            self.homeserver.join(member, self.policy.indoc)
+        return member
+
+    async def member(
+        self, username: str = "ada", *, there: bool = True, email: str = "ada@example.test", **w: Any
+    ) -> Account:
+        """Somebody who has enrolled by a fresh invite; the webhook has not come yet."""
+        invite = await self.invite(**w)
+        if there:
+            self.arrive(username)
+        self.pause(seconds=30)
+        return self.authentik.enroll(invite.code, username, email=email)
 
     # -- hands
 
@@ -78,23 +124,118 @@ class World:
                 await self.deliver(task)
         raise AssertionError("the queue never came to rest")
 
-    async def deliver(self, task: Any, tries: int = 20) -> None:
-        parent = f"onboardings/{task.payload['onboarding']}" if "onboarding" in task.payload else f"jobs/{task.payload['job']}"
+    async def deliver(self, task: Task, tries: int = 40) -> None:
+        """Until it is answered 2xx. After a death the instance is another one, and comes when the claim has lapsed."""
         for _ in range(tries):
             try:
-                step, generation = task.payload["step"], task.payload["generation"]
-                state = await run_step(self, parent, step, generation, actions_of(task.entry_point))
+                self.log.append((task.payload["step"], await self.once(task)))
+            except Killed:
+                self.pause(seconds=91)
             except MusterError as error:
                 self.log.append((task.payload["step"], error.cause))
-                self.pause(seconds=1)
-                continue
-            self.log.append((task.payload["step"], state))
-            return
+                self.pause(seconds=(error.after if isinstance(error, TryLater) else None) or 10)
+            else:
+                return
         raise AssertionError(f"{task.payload['step']} never ended: {self.log[-3:]}")
+
+    async def once(self, task: Task) -> str:
+        """One delivery of a task, answered by the step's state or by an exception."""
+        payload = task.payload
+        parent = f"onboardings/{payload['onboarding']}" if "onboarding" in payload else f"jobs/{payload['job']}"
+        try:
+            return await run_step(self, parent, payload["step"], payload["generation"], actions_of(task.entry_point))
+        except NotFound:
+            return "gone"
+
+    async def twice(self, task: Task, times: int = 2) -> list[str]:
+        """The same task so often at the same instant: what each delivery was answered."""
+        answers = await asyncio.gather(*(self.once(task) for _ in range(times)), return_exceptions=True)
+        return [answer if isinstance(answer, str) else type(answer).__name__ for answer in answers]
+
+    def due(self, step: str) -> Task:
+        """The task of that step, taken from the queue whatever its time."""
+        task = next(task for task in self.queue.tasks.values() if task.payload["step"] == step)
+        return self.queue.tasks.pop(task.name)
+
+    async def sweep(self) -> Report | None:
+        """One run of `resume_onboardings`; one that dies gives its lease back by time alone."""
+        try:
+            return await resume(self)
+        except Killed:
+            self.pause(minutes=5)
+        except MusterError as error:
+            self.log.append(("sweep", error.cause))
+        return None
+
+    async def live(self, hours: float = 12, *, on: bool = False) -> None:
+        """Time passes: tasks at their times, a sweep every two minutes; until nothing is under way any more,
+        or with `on` for all of the time."""
+        end = self._now + timedelta(hours=hours)
+        while self._now < end:
+            await self.work()
+            report = await self.sweep()
+            await self.work()
+            quiet = report is not None and not report.failed and not any(report.done.values())
+            moving = await self.store.count(Query("steps", [("state", "in", ["scheduled", "running"])], group=True))
+            coming = min((task.at for task in self.queue.tasks.values() if task.at), default=self._now)
+            if quiet and not moving and not on:
+                return
+            self._now = max(self._now + timedelta(minutes=2), min(coming, end))
+
+    # -- what has become
 
     async def view(self, onboarding: str) -> View:
         return await view(self, onboarding)
 
     async def steps(self, onboarding: str) -> dict[str, Step]:
-        found = await steps_of(self.documents, f"onboardings/{onboarding}")
+        found = await steps_of(self.store, f"onboardings/{onboarding}")
         return {stored.record.name: stored.record for stored in found}
+
+    async def states(self, onboarding: str) -> dict[str, str]:
+        """Each step's state; rooms by their names."""
+        names = {ids.room_step(room.room_id): room.name for room in self.homeserver.homes.values()}
+        return {names.get(name, name): step.state for name, step in (await self.steps(onboarding)).items()}
+
+    def direct_rooms_of(self, member: str) -> list[FakeRoom]:
+        return [room for room in self.homeserver.homes.values() if member in room.direct]
+
+    def said(self, rooms: Iterable[FakeRoom]) -> list[str]:
+        """Which step's message each of the bot's events is, oldest first."""
+        return [event["content"][MARKER] for room in rooms for event in room.events]
+
+    def rows(self) -> str:
+        """Everything that the store holds, as one text."""
+        opened = self.store._opened
+        assert opened is not None
+        return "\n".join(f"{path} {data}" for path, data in opened.execute("SELECT path, data FROM documents"))
+
+    async def documents_in(self, collection: str, *, group: bool = False) -> list[Data]:
+        return [item.data for item in (await self.store.query(Query(collection, limit=500, group=group))).items]
+
+    async def audits(self) -> list[Data]:
+        page = await self.store.query(Query("audit", order="at", limit=500))
+        return [item.data for item in page.items]
+
+
+async def at_home(world: World, onboarding: str, member: str) -> None:
+    """What we say of each step is what the homeserver says; every message was said once, the hello first."""
+    seen = await world.view(onboarding)
+    assert {step.name: step.state for step in seen.steps if step.state != "done"} == {}
+    assert (seen.state, seen.onboarding.state) == ("done", "done")
+    homes = world.homeserver.homes
+    steps = {step.name: step for step in seen.steps}
+    for step in seen.steps:
+        if step.kind == "room":
+            assert homes[step.result["room_id"]].members[member] == step.result["membership"]
+    parent = f"onboardings/{onboarding}"
+    marks = {name: ids.transaction_id(parent, name, member) for name in ("indoc_farewell", "hello", "welcome")}
+    if "indoc_removal" in steps:
+        assert world.indoc.members[member] == "leave"
+        assert world.said([world.indoc]).count(marks["indoc_farewell"]) == 1
+    if "hello" in steps:
+        [direct] = world.direct_rooms_of(member)
+        assert world.said([direct]) == [marks["hello"], marks["welcome"]]
+        assert [event["event_id"] for event in direct.events] == [
+            steps["hello"].result["event_id"],
+            steps["welcome"].result["event_id"],
+        ]

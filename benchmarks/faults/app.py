@@ -49,7 +49,7 @@ class FaultyWiring(Wiring):
         real = super().directory
 
         async def make() -> Directory:
-            return self._faulty("directory", await real())
+            return self._faulty("directory", await real() if self._plan().timeout is None else self._impatient_directory())
 
         return await self.remember("a directory that may fail", FOREVER, make)
 
@@ -57,7 +57,13 @@ class FaultyWiring(Wiring):
         from shared.adapters.matrix import MatrixChat
 
         given = (self.settings[f"MATRIX_{name}"] for name in ("HOMESERVER", "ACCESS_TOKEN", "USER_ID"))
-        return MatrixChat(*given, timeout=self._plan().timeout)
+        return MatrixChat(*given, timeout=self._plan().timeout or 0)
+
+    def _impatient_directory(self) -> Directory:
+        from shared.adapters.authentik import AuthentikDirectory
+
+        given = (self.settings[f"AUTHENTIK_{name}"] for name in ("URL", "API_TOKEN", "FLOW_SLUG"))
+        return AuthentikDirectory(*given, self.settings["ADMIN_GROUP"], timeout=self._plan().timeout or 0)
 
 
 def main() -> None:

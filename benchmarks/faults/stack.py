@@ -60,7 +60,11 @@ class FaultyStack(Stack):
     def killed_at(self, kill: Kill, seconds: float = 30) -> Iterator[None]:
         """Whatever is done within leads the app to its death at that point; afterwards it is up again."""
         self.change(kill=kill)
-        yield
+        try:
+            yield
+        except BaseException:
+            self.change(kill=None)
+            raise
         deadline = time.monotonic() + seconds
         while not self.is_dead("app"):
             if time.monotonic() > deadline:

@@ -6,6 +6,7 @@ Health and the page's files are answered before anything heavy is imported. Ever
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +32,7 @@ MAX_API_BODY = 512 * 1024
 async def handle(request: Request) -> Response:
     """By path alone."""
     path = request.url.path
-    if path == "/api/health":
+    if path == "/api/health" and request.method in ("GET", "HEAD"):
         return JSONResponse({"status": "ok"}, headers={"Cache-Control": "no-store"})
     return await http.answer(_api if path == "/api" or path.startswith("/api/") else _page, request)
 
@@ -44,10 +45,18 @@ async def handle_as(request: Request, path: str) -> Response:
 
 async def _page(request: Request) -> Response:
     http_path = request.url.path.lstrip("/") or "index.html"
-    file = (STATIC / http_path).resolve()
-    if request.method not in ("GET", "HEAD") or not file.is_relative_to(STATIC) or not file.is_file():
+    file = STATIC / http_path
+    if request.method not in ("GET", "HEAD") or not _is_ours(file):
         raise NotFound("there is no such page", "Open / for the page, /api/openapi.json for the API.")
     return FileResponse(file, headers=PAGE_HEADERS)
+
+
+def _is_ours(file: Path) -> bool:
+    """False too for what cannot be a file's name at all."""
+    try:
+        return file.resolve().is_relative_to(STATIC) and file.is_file()
+    except (ValueError, OSError):
+        return False
 
 
 async def _api(request: Request) -> Response:
@@ -58,7 +67,11 @@ async def _api(request: Request) -> Response:
     body = await http.read_body(request, MAX_API_BODY)
     from functions.admin.app import app
 
-    return _Delegated(app(), {**request.scope, "state": {"actor": actor, "body": body}}, body)
+    # The API speaks JSON only, so a body is JSON whatever its caller calls it (curl -d says it is a form).
+    headers = [(name, value) for name, value in request.scope["headers"] if name != b"content-type"]
+    headers.append((b"content-type", b"application/json"))
+    state = {"actor": actor, "body": body}
+    return _Delegated(app(), {**request.scope, "headers": headers, "state": state}, body)
 
 
 class _Delegated(Response):
@@ -76,4 +89,6 @@ class _Delegated(Response):
         async def replay() -> Any:
             return next(messages, None) or await receive()
 
-        await self.app(self.scope, replay, send)
+        # A crash in there was logged and answered by its own handler; Starlette then raises it once more.
+        with contextlib.suppress(Exception):
+            await self.app(self.scope, replay, send)

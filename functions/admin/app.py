@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Sequence
 from functools import cache
+from types import ModuleType
 from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
@@ -14,12 +16,38 @@ from functions import http
 from functions.admin import audit, checks, invites, jobs, onboardings, rooms, users
 from functions.admin.models import Problem
 from shared.domain.errors import Invalid, MusterError, NotFound, Rejected
+from shared.settings import Concern
+from shared.wiring import wiring
 
 PROBLEM = {"model": Problem, "description": "What went wrong, and what to do about it"}
 PROBLEMS: dict[int | str, dict[str, Any]] = {
     status: {**PROBLEM, "content": {"application/problem+json": {}}}
     for status in (400, 401, 403, 404, 409, 413, 429, 502, 503)
 }
+MOST_ERRORS = 100
+"""An answer stays readable, and smaller than what was sent."""
+
+
+NEEDS: dict[ModuleType, tuple[tuple[Concern, ...], tuple[Concern, ...]]] = {
+    invites: (("store",), ("store", "authentik", "onboarding")),
+    users: (("authentik",), ("store", "authentik", "onboarding", "tasks")),
+    onboardings: (("store",), ("store", "onboarding", "tasks")),
+    rooms: (("matrix",), ("store", "matrix", "tasks")),
+    jobs: (("store",), ("store",)),
+    audit: (("store",), ("store",)),
+    checks: ((), ()),
+}
+"""Which settings a route needs to read and to act: all that is missing is said at once, before anything is done.
+The self-check needs none, because it names them."""
+
+
+def _needs(to_read: Sequence[Concern], to_act: Sequence[Concern]) -> Callable[[Request], Awaitable[None]]:
+    async def check(request: Request) -> None:
+        concerns = to_read if request.method == "GET" else to_act
+        if concerns:
+            wiring().settings.require(*concerns)
+
+    return check
 
 
 @cache
@@ -34,11 +62,13 @@ def app() -> FastAPI:
         redirect_slashes=False,
         responses=PROBLEMS,
     )
-    for module in (invites, users, onboardings, rooms, jobs, audit, checks):
-        api.include_router(module.router, prefix="/api")
+    for module, (to_read, to_act) in NEEDS.items():
+        needed = Depends(_needs(to_read, to_act))
+        api.include_router(module.router, prefix="/api", dependencies=[needed])
     api.add_exception_handler(MusterError, _muster)
     api.add_exception_handler(RequestValidationError, _invalid)
     api.add_exception_handler(HTTPException, _http)
+    api.add_exception_handler(Exception, _crashed)
     api.openapi = lambda: _documented(api)  # type: ignore[method-assign]
     return api
 
@@ -47,9 +77,13 @@ async def _muster(_: Request, error: Exception) -> Response:
     return http.problem(error if isinstance(error, MusterError) else MusterError(str(error)))
 
 
+async def _crashed(request: Request, error: Exception) -> Response:
+    return http.crashed(request, error)
+
+
 async def _invalid(_: Request, error: Exception) -> Response:
     """Every wrong field in one answer, with what is expected of it."""
-    found = error.errors() if isinstance(error, RequestValidationError) else []
+    found = error.errors()[:MOST_ERRORS] if isinstance(error, RequestValidationError) else []
     errors = [(_field(entry["loc"]), str(entry["msg"]).removeprefix("Value error, ")) for entry in found]
     detail = "; ".join(f"{field}: {message}" for field, message in errors)
     return http.problem(Invalid(detail or "the request is not valid", errors))
@@ -57,7 +91,7 @@ async def _invalid(_: Request, error: Exception) -> Response:
 
 def _field(location: tuple[Any, ...]) -> str:
     """ "body.rooms.0" without the "body"; a body that is no JSON at all is "body"."""
-    parts = [str(part) for part in location if part not in ("body", "query", "path", "header")]
+    parts = [str(part)[:100] for part in location if part not in ("body", "query", "path", "header")]
     return ".".join(parts) or "body"
 
 

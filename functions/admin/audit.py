@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from fastapi import APIRouter, Query
+from fastapi import APIRouter
 
 from functions.admin import models as m
 from shared.ports import Op
@@ -16,7 +14,7 @@ router = APIRouter(tags=["audit"])
 
 @router.get("/audit")
 async def list_audit(
-    target: Annotated[str, Query(max_length=300)] = "", limit: m.Limit = 50, cursor: m.Cursor = None
+    target: m.Search = "", limit: m.Limit = 50, cursor: m.Cursor = None
 ) -> m.AuditList:
     """The newest first: who did what to whom, when, from where."""
     where: list[tuple[str, Op, str]] = [("target", "==", target)] if target else []

@@ -3,11 +3,23 @@ records say, and what to do next."""
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import Header, Query, Request
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer, StringConstraints
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    StringConstraints,
+    WithJsonSchema,
+)
 
 from shared.domain import ids
 from shared.domain.errors import Invalid
@@ -63,6 +75,23 @@ def _email(value: str) -> str:
     return value
 
 
+def _date(value: Any) -> Any:
+    """Text only: a number could be seconds, milliseconds or days."""
+    if not isinstance(value, str) or not re.match(r"\d{4}-\d\d-\d\d", value):
+        raise ValueError("expected a time such as 2030-01-31T12:00:00Z")
+    return value
+
+
+def _attribute(value: Any) -> Any:
+    if isinstance(value, str):
+        if len(value) > 4000:
+            raise ValueError("expected at most 4000 characters")
+        return _printable(value.strip())
+    if value is None or (isinstance(value, int | float) and abs(value) <= 2**53):
+        return value
+    raise ValueError("expected text, a number, true, false or null")
+
+
 def _utc(value: datetime) -> str:
     return value.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
@@ -84,15 +113,31 @@ Email = Annotated[
 RoomRef = Annotated[str, StringConstraints(max_length=255), AfterValidator(_printable), AfterValidator(_room)]
 Rooms = Annotated[list[RoomRef], Field(max_length=100)]
 Groups = Annotated[list[Label], Field(max_length=50)]
+Expiry = Annotated[AwareDatetime, Field(strict=False), BeforeValidator(_date)]
+Attribute = Annotated[
+    Any,
+    PlainValidator(_attribute),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "maxLength": 4000},
+                {"type": "number", "minimum": -(2**53), "maximum": 2**53},
+                {"type": "boolean"},
+                {"type": "null"},
+            ]
+        }
+    ),
+]
 Time = Annotated[datetime, PlainSerializer(_utc, return_type=str)]
 Limit = Annotated[int, Query(ge=1, le=200)]
 Cursor = Annotated[str | None, Query(max_length=2000)]
+Search = Annotated[str, Query(max_length=300), AfterValidator(_printable)]
 DryRun = Annotated[bool, Query(description="Says what would happen; nothing is done")]
 IdempotencyKey = Annotated[str, Header(max_length=200)]
 
 
 class Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", defer_build=False)
+    model_config = ConfigDict(extra="forbid", strict=True, defer_build=False)
 
 
 class Out(BaseModel):
@@ -118,8 +163,8 @@ class NewInvite(Strict):
     groups: Groups = []
     email: Email = ""
     matrix_id: MatrixId = ""
-    expires_in_hours: Annotated[float, Field(gt=0, le=8784)] | None = None
-    expires_at: AwareDatetime | None = None
+    expires_in_hours: Annotated[float, Field(ge=0.01, le=8784)] | None = None
+    expires_at: Expiry | None = None
     max_uses: Annotated[int, Field(ge=1, le=10_000)] = 1
     note: Text = ""
     sponsor: Line = ""
@@ -131,8 +176,8 @@ class InviteChanges(Strict):
     groups: Groups | None = None
     email: Email | None = None
     matrix_id: MatrixId | None = None
-    expires_in_hours: Annotated[float, Field(gt=0, le=8784)] | None = None
-    expires_at: AwareDatetime | None = None
+    expires_in_hours: Annotated[float, Field(ge=0.01, le=8784)] | None = None
+    expires_at: Expiry | None = None
     max_uses: Annotated[int, Field(ge=1, le=10_000)] | None = None
     note: Text | None = None
     sponsor: Line | None = None
@@ -161,7 +206,7 @@ class UserChanges(Strict):
     name: Label | None = None
     email: Email | None = None
     groups: Groups | None = None
-    attributes: Annotated[dict[Label, Text | float | bool | None], Field(max_length=50)] | None = None
+    attributes: Annotated[dict[Label, Attribute], Field(max_length=50)] | None = None
 
 
 class Onboard(Strict):
@@ -173,13 +218,13 @@ class Onboard(Strict):
 
 class Retry(Strict):
     steps: Annotated[
-        list[Annotated[str, StringConstraints(min_length=1, max_length=300), AfterValidator(_printable)]],
+        list[Annotated[str, StringConstraints(min_length=1, max_length=800), AfterValidator(_printable)]],
         Field(max_length=200),
     ] = []
 
 
 class Skip(Strict):
-    step: Annotated[str, StringConstraints(min_length=1, max_length=300), AfterValidator(_printable)]
+    step: Annotated[str, StringConstraints(min_length=1, max_length=800), AfterValidator(_printable)]
     reason: Label
 
 

@@ -30,7 +30,7 @@ def _sliced(rooms: list[Room], limit: int, cursor: str | None) -> m.RoomList:
     return m.RoomList(items=items, next_cursor=str(start + limit) if more else None, total=len(rooms))
 
 
-@router.get("/members/{matrix_id}/rooms")
+@router.get("/members/{matrix_id:path}/rooms")
 async def rooms_of_member(matrix_id: str) -> m.RoomList:
     """Live from the homeserver: those of the bot's rooms that they have joined."""
     rooms = await managed_of(wiring(), member_id(matrix_id))

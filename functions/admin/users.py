@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import APIRouter, Path, Request, Response
 
 from functions.admin import models as m
 from shared.domain.errors import Invalid
@@ -56,16 +56,19 @@ async def create_user(
 
 @router.get("/users")
 async def list_users(
-    q: Annotated[str, Query(max_length=200)] = "",
+    q: m.Search = "",
     active: bool | None = None,
-    group: Annotated[str, Query(max_length=200)] = "",
+    group: m.Search = "",
     limit: m.Limit = 50,
     cursor: m.Cursor = None,
 ) -> m.Users:
     """Authentik's own search, oldest first; at most 100 at a time."""
     size = min(limit, 100)
     page = _page(cursor, size)
-    found = await users.search(wiring(), q, active, group, page, size)
+    try:
+        found = await users.search(wiring(), q, active, group, page, size)
+    except Invalid as error:  # it names Authentik's parameter, not ours
+        raise Invalid.field("group", f"there is no group {group!r} in Authentik") from error
     return m.Users(
         items=[m.user_out(account) for account in found.items],
         next_cursor=f"{found.next_page}-{size}" if found.next_page else None,

@@ -27,7 +27,7 @@ async def handle(request: Request) -> Response:
         http.only(request, "POST")
         raw = await http.read_body(request)
         wired = wiring()
-        wired.settings.require("webhook", "authentik", "onboarding", "tasks")
+        wired.settings.require("webhook", "authentik", "onboarding", "store", "tasks")
         verify(request.headers, raw, await wired.secret("AUTHENTIK_WEBHOOK_SECRETS"))
         notice = parse(http.read_json(raw), raw)
         hint = Hint(notice.event_id, notice.pk, notice.username)
@@ -63,13 +63,13 @@ def verify(headers: Headers, raw: bytes, secrets: Sequence[str]) -> None:
 
 def _signed(headers: Headers, raw: bytes, secret: str) -> bool:
     """The key is the secret's base64, as Standard Webhooks has it, or the bytes of a secret that is none."""
-    from standardwebhooks.webhooks import Webhook, WebhookVerificationError
+    from standardwebhooks.webhooks import EmptyWebhookSecretError, Webhook, WebhookVerificationError
 
     lower = {name.lower(): value for name, value in headers.items()}
     for key in (secret, secret.encode()):
         try:
             Webhook(key).verify(raw, lower, json_parse=False)
-        except (WebhookVerificationError, ValueError, RuntimeError):
+        except (WebhookVerificationError, EmptyWebhookSecretError, ValueError, RuntimeError):
             continue
         return True
     return False

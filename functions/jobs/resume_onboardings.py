@@ -18,7 +18,7 @@ async def handle(request: Request) -> Response:
 
     async def sweep(request: Request) -> Response:
         http.only(request, "POST")
-        await verify_invoker(request, "resume_onboardings")
+        await verify_invoker(request, "resume_onboardings", "store", "onboarding", "authentik", "matrix")
         report = await resume(wiring())
         return JSONResponse(asdict(report) if report else {"skipped": "another run is under way"})
 

@@ -15,9 +15,12 @@ from shared.domain.errors import Invalid, NotFound
 from shared.repositories import usable_id
 from shared.services.actions import actions_of
 from shared.services.steps import run_step
+from shared.settings import Concern
 from shared.wiring import wiring
 
 PARENTS = {"onboarding": "onboardings", "job": "jobs"}
+NEIGHBOUR: dict[str, Concern] = {"update_account": "authentik"}
+"""Whose settings an entry point needs; Matrix's, where nothing is said."""
 
 
 async def run(request: Request, entry_point: str) -> Response:
@@ -25,7 +28,7 @@ async def run(request: Request, entry_point: str) -> Response:
 
     async def handle(request: Request) -> Response:
         http.only(request, "POST")
-        await verify_invoker(request, entry_point)
+        await verify_invoker(request, entry_point, "store", "onboarding", NEIGHBOUR.get(entry_point, "matrix"))
         parent, step, generation = parse(http.read_json(await http.read_body(request)))
         logs.within(parent=parent, step=step)
         try:
@@ -37,10 +40,11 @@ async def run(request: Request, entry_point: str) -> Response:
     return await http.answer(handle, request)
 
 
-async def verify_invoker(request: Request, entry_point: str) -> None:
-    """Cloud Tasks or Cloud Scheduler, by the OIDC token of their account. Raises `Unauthenticated`."""
+async def verify_invoker(request: Request, entry_point: str, *needs: Concern) -> None:
+    """Cloud Tasks or Cloud Scheduler, by the OIDC token of their account. Raises `Unauthenticated`; before that
+    `Misconfigured`, naming every missing setting of what the entry point `needs` for its work."""
     wired = wiring()
-    wired.settings.require("tasks")
+    wired.settings.require("tasks", *needs)
     audience = task_url(wired.settings["TASKS_URL_TEMPLATE"], entry_point)
     accounts = {wired.settings["TASKS_SERVICE_ACCOUNT"], wired.settings["SCHEDULER_SERVICE_ACCOUNT"]} - {""}
     header = request.headers.get("authorization")
@@ -56,8 +60,13 @@ def parse(payload: dict[str, object]) -> tuple[str, str, int | None]:
     """The parent's path, the step's name and the generation (absent in a task written by hand)."""
     kind = next((kind for kind in PARENTS if kind in payload), None)
     name, step, generation = payload.get(kind or ""), payload.get("step"), payload.get("generation")
-    if not isinstance(name, str) or not isinstance(step, str) or not usable_id(name) or not usable_id(step):
+    if not isinstance(name, str) or not isinstance(step, str) or not usable_id(name) or not _usable_step(step):
         raise Invalid(
             "this is not a task of ours", [("onboarding", "expected ids of an onboarding (or job) and a step")]
         )
     return f"{PARENTS[kind or '']}/{name}", step, generation if isinstance(generation, int) else None
+
+
+def _usable_step(name: str) -> bool:
+    """Named after a room, which may have 255 characters, and each slash in it takes three (see `ids.room_step`)."""
+    return 0 < len(name) <= 800 and "/" not in name and name.isprintable()

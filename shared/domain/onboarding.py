@@ -103,6 +103,11 @@ class Step(Record):
     def entry_point(self) -> str:
         return ENTRY_POINTS[self.kind]
 
+    @property
+    def waits_along(self) -> bool:
+        """A removal from INDOC that waits until the farewell has found them there, so as not to come before it."""
+        return self.state == "waiting" and self.waits_for == "indoc" and self.due_at is None
+
     def scheduled(self, at: datetime, *, anew: bool = True) -> Step:
         """To be run at `at`; `anew` gives its task a name that was never used."""
         return self.but(state="scheduled", due_at=at, waits_for="", generation=self.generation + anew, updated_at=at)

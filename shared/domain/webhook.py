@@ -32,9 +32,9 @@ def parse(body: dict[str, Any], raw: bytes) -> Notice:
 
 def _mapped(body: dict[str, Any]) -> Notice:
     event_id, action = body.get("event_id"), body.get("action")
-    if not isinstance(event_id, str) or not 0 < len(event_id) <= 200:
+    if not isinstance(event_id, str) or not 0 < len(event_id) <= 200 or not event_id.isprintable():
         raise Invalid.field("event_id", "expected the event's id")
-    if not isinstance(action, str) or not action:
+    if not isinstance(action, str) or not 0 < len(action) <= 200 or not action.isprintable():
         raise Invalid.field("action", "expected the event's action")
     context = body.get("context")
     if action != "user_write" or not isinstance(context, dict) or context.get("created") is not True:
@@ -44,14 +44,21 @@ def _mapped(body: dict[str, Any]) -> Notice:
     user = user if isinstance(user, dict) else {}
     if not isinstance(username, str) or not username:
         username = user.get("username")
-    if not isinstance(username, str) or not 0 < len(username) <= 150:
+    if not isinstance(username, str) or not 0 < len(username) <= 150 or not _is_text(username):
         raise Invalid.field("context.username", "expected the username of the new account")
     pk = user.get("pk")
     # The event's user is who acted: the new account itself in a flow, but nothing says so for ever.
     about = (
-        pk if isinstance(pk, int) and not isinstance(pk, bool) and pk > 0 and user.get("username") == username else None
+        pk
+        if isinstance(pk, int) and not isinstance(pk, bool) and 0 < pk < 2**31 and user.get("username") == username
+        else None
     )
     return Notice(event_id, action, enrolled=True, pk=about, username=username)
+
+
+def _is_text(value: str) -> bool:
+    """Halves of characters, which JSON can hold and nothing can store, are none."""
+    return not any(0xD800 <= ord(char) <= 0xDFFF for char in value)
 
 
 def _default(body: dict[str, Any], raw: bytes) -> Notice:
@@ -63,6 +70,8 @@ def _default(body: dict[str, Any], raw: bytes) -> Notice:
     except (ValueError, SyntaxError, MemoryError, RecursionError):
         context = None
     username = context.get("username") if isinstance(context, dict) else None
-    if not isinstance(context, dict) or context.get("created") is not True or not isinstance(username, str):
-        return Notice(event_id, action[:100], enrolled=False)
+    if not isinstance(username, str) or not 0 < len(username) <= 150 or not _is_text(username):
+        username = ""
+    if not isinstance(context, dict) or context.get("created") is not True or not username:
+        return Notice(event_id, action[:100] if _is_text(action) else "", enrolled=False)
     return Notice(event_id, action, enrolled=True, username=username)

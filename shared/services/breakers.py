@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from shared.domain.errors import MusterError, TryLater, Unreachable
+from shared.domain.errors import Limited, MusterError, TryLater, Unreachable
 from shared.domain.records import Record
 from shared.ports import Document, Put
 from shared.services.context import Ports, log, note
@@ -80,6 +80,8 @@ async def probe(ports: Ports, breaker: Breaker) -> bool:
         return False
     try:
         await _call(ports, breaker.neighbour)
+    except Limited:
+        pass  # a neighbour that limits us is up
     except TryLater as error:
         again = breaker.but(
             probes=breaker.probes + 1,

@@ -160,10 +160,21 @@ async def reconcile(ports: Ports, invite_id: str) -> Invite:
             return invite
         code, link = await _upstream(ports, invite)
         settled = invite.but(code=code, link=link, stale=False)
-        await ports.documents.write(stored.replaced(settled))
+        try:
+            await ports.documents.write(stored.replaced(settled))
+        except Outpaced:
+            await _remove_double(ports, invite_id, code)
+            raise
         return settled
 
     return await again_when_outpaced(attempt)
+
+
+async def _remove_double(ports: Ports, invite_id: str, code: str) -> None:
+    """Two have made the invitation at the same moment: the one that the record does not name goes again."""
+    recorded = (await INVITES.get(ports.documents, invite_id)).record.code
+    if code and recorded and code != recorded:
+        await (await ports.directory()).delete_invitation(code)
 
 
 async def _upstream(ports: Ports, invite: Invite) -> tuple[str, str]:

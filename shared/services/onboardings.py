@@ -61,8 +61,8 @@ async def retry(ports: Ports, actor: Actor, onboarding_id: str, names: Sequence[
 
     def again(step: Step) -> Step:
         wanted = step.name in names if names else step.state == "failed"
-        if not wanted or step.state not in ("failed", "waiting", "scheduled"):
-            return step
+        if not wanted or step.state not in ("failed", "waiting", "scheduled") or step.waits_for == "person":
+            return step  # whoever waits for a Matrix id waits for nothing else
         return step.scheduled(now).but(faults=0, cause="", fix="", code="")
 
     return await _change(ports, actor, "onboarding.retry", onboarding_id, again, names, dry_run=dry_run)
@@ -97,7 +97,11 @@ async def approve(ports: Ports, actor: Actor, onboarding_id: str, *, dry_run: bo
         if invite:
             counted = used(invite.record, onboarding.id, now)
             if counted.closed != invite.record.closed:
-                added.append(Step(parent=stored.path, name="invitation", kind="invitation", due_at=now, updated_at=now))
+                closing = Step(parent=stored.path, name="invitation", kind="invitation", due_at=now, updated_at=now)
+                if closing.name in {step.record.name for step in steps}:
+                    changed = [(s, r.scheduled(now) if r.name == closing.name else r) for s, r in changed]
+                else:
+                    added.append(closing)
             if counted != invite.record:
                 writes.append(invite.replaced(counted))
         writes += [Create(step.path, step.data()) for step in added]
@@ -194,17 +198,21 @@ async def _resume(ports: Ports, actor: Actor, onboarding_id: str, wanted: Wanted
 def _renamed(onboarding: Onboarding, wanted: Wanted) -> tuple[Onboarding, bool]:
     if not wanted.matrix_id or wanted.matrix_id == onboarding.matrix_id:
         return onboarding, False
-    return onboarding.but(matrix_id=wanted.matrix_id, given_by="admin", seen=None, look_at=None), True
+    # The homeserver limits each invitee: the row of the other one says nothing about this one.
+    fresh = {"seen": None, "look_at": None, "pace_interval": 0.0, "pace_until": None}
+    return onboarding.but(matrix_id=wanted.matrix_id, given_by="admin", **fresh), True
 
 
 def _resumed(step: Step, onboarding: Onboarding, wanted: Wanted, now: datetime, *, renamed: bool) -> Step:
-    """With another Matrix id, what was done for the first one is done anew; else only what failed or waits."""
+    """With another Matrix id, what was done for the first one, or is being done, is done anew; else only
+    what failed or waits."""
     if onboarding.hold == "pending":
         return step
     if step.name in ("indoc_farewell", "indoc_removal") and wanted.skip_indoc and step.state != "done":
         return step.ended("skipped", now, result={"reason": "left in INDOC, as the admin asked"})
-    anew = renamed and step.kind in ON_MATRIX and step.state in (*ENDED, "waiting")
-    if anew:
+    if step.waits_for == "person" and not onboarding.matrix_id:
+        return step
+    if renamed and step.kind in ON_MATRIX and step.state not in ("pending", "skipped"):
         step = step.but(result={}, sent_at=None, sent_device="", attempts=0)
     elif step.state not in ("failed", "waiting"):
         return step
@@ -277,6 +285,6 @@ def _released(step: Step, changed: Sequence[tuple[Stored[Step], Step]], ports: P
     """A follower whose leader has ended has nobody left to start it."""
     leader_name = next((leader for leader, follower in FOLLOWER.items() if follower == step.kind), None)
     leader = next((record for _, record in changed if record.name == leader_name), None)
-    if step.state == "pending" and (leader is None or leader.state in ENDED):
+    if (step.state == "pending" or step.waits_along) and (leader is None or leader.state in ENDED):
         return step.scheduled(ports.now())
     return step

@@ -7,17 +7,18 @@ a lease; every part may fail without keeping the others from their work.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 from shared.domain import ids
-from shared.domain.errors import MusterError, Outpaced
+from shared.domain.errors import Abandoned, MusterError, Outpaced, Rejected
 from shared.domain.invites import ATTRIBUTE
 from shared.domain.onboarding import OPEN, Onboarding, Step
 from shared.ports import Account, Create, Delete, Put, Query, Replace, Write
-from shared.repositories import ONBOARDINGS, Stored
+from shared.repositories import INVITES, ONBOARDINGS, Stored
 from shared.services import breakers, invites, users
 from shared.services.context import Actor, Ports, log, note
 from shared.services.enroll import Start, begin
@@ -49,15 +50,17 @@ class Report:
 
 async def resume(ports: Ports) -> Report | None:
     """One sweep; None when another one is under way."""
-    token = await _lease(ports)
-    if token is None:
+    lease = await _lease(ports)
+    if lease is None:
         return None
     report = Report()
     for name, part in PARTS.items():
         await _part(ports, report, name, part)
     now = ports.now()
     beat = {"v": 1, "at": now, "done": report.done, "failed": report.failed}
-    await ports.documents.write(Put(HEARTBEAT, beat), Delete(LEASE))
+    await ports.documents.write(Put(HEARTBEAT, beat))
+    with contextlib.suppress(Outpaced):  # it took too long, and another run has the lease now
+        await ports.documents.write(Delete(LEASE, lease))
     note("sweep", **report.done, failed=report.failed)
     return report
 
@@ -68,17 +71,19 @@ async def _part(ports: Ports, report: Report, name: str, part: Callable[[Ports],
     except MusterError as error:
         report.failed[name] = error.cause
         log.warning("a part of the sweep failed", extra={"fields": {"part": name, "cause": error.cause}})
+    except Exception as error:
+        report.failed[name] = f"Muster failed ({type(error).__name__})"
+        log.exception("a part of the sweep crashed", extra={"fields": {"part": name}})
 
 
 async def _lease(ports: Ports) -> str | None:
-    now = ports.now()
-    token = f"{ports.chance():032x}"
-    lease = {"v": 1, "token": token, "expire_at": now + LEASE_FOR}
+    """Its version, by which it is given back; None when somebody else has it."""
+    lease = {"v": 1, "token": f"{ports.chance():032x}", "expire_at": ports.now() + LEASE_FOR}
     try:
-        await ports.documents.write(Create(LEASE, lease))
+        [version] = await ports.documents.write(Create(LEASE, lease))
     except Outpaced:
         return None
-    return token
+    return version
 
 
 async def neighbours(ports: Ports) -> int:
@@ -128,7 +133,11 @@ async def _again(ports: Ports, stored: Stored[Step]) -> int:
 
 
 async def _running_again(ports: Ports, parent: str) -> None:
-    await change_parent(ports, parent, lambda record: record.but(state="running", finished_at=None))
+    def change(record: Any) -> Any:
+        held = getattr(record, "hold", "") == "pending"
+        return record.but(state="held" if held else "running", finished_at=None)
+
+    await change_parent(ports, parent, change)
 
 
 async def unsettled(ports: Ports) -> int:
@@ -167,10 +176,23 @@ async def _enrolled(ports: Ports, account: Account) -> int:
         return 0
     if account.joined_at and account.joined_at > ports.now() - GRACE:
         return 0
-    if not account.attributes.get(ATTRIBUTE) and not await _by_our_flow(ports, account):
+    if not await _is_ours(ports, account):
         return 0
-    verdict = await begin(ports, account, Start("sweep", Actor("muster")))
+    try:
+        verdict = await begin(ports, account, Start("sweep", Actor("muster")))
+    except (Rejected, Abandoned) as error:  # one that cannot be begun keeps nobody else waiting
+        log.error("enrollment not begun", extra={"fields": {"account": account.pk, "cause": error.cause}})
+        return 0
     return int(verdict.kind == "accepted")
+
+
+async def _is_ours(ports: Ports, account: Account) -> bool:
+    """An invite that we do not know may be another installation's, or from before a lost database: unlike
+    the webhook, which tells of somebody who comes in just now, the sweep leaves such an account alone."""
+    named = account.attributes.get(ATTRIBUTE)
+    if named:
+        return await INVITES.find(ports.documents, str(named)) is not None
+    return await _by_our_flow(ports, account)
 
 
 async def _by_our_flow(ports: Ports, account: Account) -> bool:

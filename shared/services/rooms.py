@@ -16,6 +16,8 @@ from shared.services.steps import Act, Done, Ending, Skipped, Waits
 
 LOOKS = (timedelta(minutes=10), timedelta(hours=1), timedelta(hours=6))
 LAST_LOOK = timedelta(days=14)
+UNEXPLAINED = ("M_FORBIDDEN", "M_NOT_FOUND", "M_UNKNOWN", "")
+"""The homeserver's codes that do not say what is missing."""
 
 
 async def room_id_of(ports: Ports, room: str) -> str:
@@ -77,9 +79,15 @@ async def farewell(act: Act) -> Ending:
     """A last message in INDOC that mentions them, if they are there to read it."""
     chat = await act.ports.chat()
     room_id = await room_id_of(act.ports, act.step.room)
-    there = await chat.membership(room_id, act.matrix_id)
+    try:
+        there = await _looked(chat, room_id, act.matrix_id)
+    except Refused:
+        await look_up_presence(act, None)
+        raise
     if there is None or there.state != "join":
         await look_up_presence(act, None)
+        if there is not None and there.state == "leave":
+            return Skipped("they have left INDOC already")
         return not_in_indoc(act, room_id)
     await look_up_presence(act, True)
     name = there.display_name or getattr(act.parent, "name", "") or "Hello"
@@ -93,11 +101,14 @@ async def leave_indoc(act: Act) -> Ending:
     chat = await act.ports.chat()
     room_id = await room_id_of(act.ports, act.step.room)
     document = await act.ports.documents.get(f"{act.step.parent}/steps/indoc_farewell")
-    seen_there = bool(document and document.data.get("result", {}).get("membership") == "join")
-    if not seen_there:
-        there = await chat.membership(room_id, act.matrix_id)
+    farewell = document.data if document else {}
+    if farewell.get("result", {}).get("membership") != "join":
+        there = await _looked(chat, room_id, act.matrix_id)
+        if there is not None and there.state == "leave":
+            # They were there under this very id and are out: perhaps by our own hand, the answer lost.
+            return Done({"room_id": room_id, "membership": "leave"})
         if there is None or there.state not in ("join", "invite", "knock"):
-            return not_in_indoc(act, room_id)
+            return not_in_indoc(act, room_id, looks=farewell.get("state") != "waiting")
     membership = await remove(chat, room_id, act.matrix_id, "Onboarding is complete. Welcome!")
     return Done({"room_id": room_id, "membership": membership})
 
@@ -106,7 +117,7 @@ async def remove_from_room(act: Act) -> Ending:
     """For a job: verified live, so that nobody is called removed who was never there."""
     chat = await act.ports.chat()
     room_id = await room_id_of(act.ports, act.step.room)
-    there = await chat.membership(room_id, act.matrix_id)
+    there = await _looked(chat, room_id, act.matrix_id)
     if there is None or there.state in ("leave", "ban"):
         return Skipped(f"they are not in the room ({there.state if there else 'never were'})")
     membership = await remove(chat, room_id, act.matrix_id, getattr(act.parent, "reason", ""))
@@ -125,8 +136,9 @@ async def remove(chat: Chat, room_id: str, matrix_id: str, reason: str) -> str:
     return "leave"
 
 
-def not_in_indoc(act: Act, room_id: str) -> Waits:
-    """Not done: somebody is waiting in INDOC, perhaps under another id. Looked at again for two weeks."""
+def not_in_indoc(act: Act, room_id: str, *, looks: bool = True) -> Waits:
+    """Not done: somebody is waiting in INDOC, perhaps under another id. Looked at again for two weeks.
+    `looks` False: the farewell looks, and starts the removal once it has found them."""
     now, step = act.ports.now(), act.step
     begun = getattr(act.parent, "created_at", now)
     wait = LOOKS[min(step.attempts - 1, len(LOOKS) - 1)] if step.attempts else LOOKS[0]
@@ -135,8 +147,23 @@ def not_in_indoc(act: Act, room_id: str) -> Waits:
         f"{act.matrix_id} is not in INDOC ({room_id})",
         "If they are in INDOC under another Matrix id, name it: POST /api/users/{pk}/onboard with matrix_id. "
         "If they never were there, skip this step.",
-        now + wait if now - begun < LAST_LOOK else None,
+        now + wait if looks and now - begun < LAST_LOOK else None,
     )
+
+
+async def _looked(chat: Chat, room_id: str, matrix_id: str) -> Membership | None:
+    """Raises `Refused` in words where the bot may not look."""
+    try:
+        return await chat.membership(room_id, matrix_id)
+    except (Refused, NotFound) as refusal:
+        if getattr(refusal, "code", "") not in UNEXPLAINED:
+            raise
+        raise _absent(room_id) from refusal
+
+
+def _absent(room_id: str) -> Refused:
+    cause = f"the bot is not in the room {room_id}, or there is no such room"
+    return Refused(cause, "Invite the bot to it and let it join, then retry.", "M_FORBIDDEN")
 
 
 async def _membership(chat: Chat, room_id: str, matrix_id: str) -> Membership | None:
@@ -153,13 +180,12 @@ async def explained(
     """ "M_FORBIDDEN" says nothing: the powers in the room do."""
     if there is not None and there.state == "ban":
         return Refused(f"{matrix_id} is banned from {await _name(chat, room_id)}", "Lift the ban first.", "M_FORBIDDEN")
-    if getattr(refusal, "code", "") not in ("M_FORBIDDEN", "M_NOT_FOUND", "M_UNKNOWN", ""):
+    if getattr(refusal, "code", "") not in UNEXPLAINED:
         return Refused(refusal.cause, refusal.fix, getattr(refusal, "code", ""))
     try:
         power = await chat.power(room_id, matrix_id)
     except (Refused, NotFound):
-        cause = f"the bot is not in the room {room_id}, or there is no such room"
-        return Refused(cause, "Invite the bot to it and let it join, then retry.", "M_FORBIDDEN")
+        return _absent(room_id)
     name = await _name(chat, room_id)
     needed = power.invite if act == "invite" else power.kick
     doing = "inviting" if act == "invite" else "removing"

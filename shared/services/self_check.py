@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 
-from shared.domain.errors import MusterError
+from shared.domain.errors import MusterError, Refused
 from shared.ports import Finding, Put
 from shared.services import breakers
-from shared.services.context import Ports
+from shared.services.context import Ports, log
 from shared.services.enroll import LAST_WEBHOOK
 from shared.services.resume import HEARTBEAT
 from shared.services.rooms import room_id_of
@@ -41,6 +41,10 @@ async def _safely(ports: Ports, name: str, part: Callable[[Ports], Awaitable[lis
         return [Finding(name, ok=False, detail=error.cause, fix=error.fix)]
     except TimeoutError:
         return [Finding(name, ok=False, detail="no answer within 25 seconds", fix=f"Look whether {name} is reachable.")]
+    except Exception as error:  # a mistake of ours in one part hides none of the others
+        log.exception("a part of the self-check crashed", extra={"fields": {"part": name}})
+        detail = f"Muster failed ({type(error).__name__})"
+        return [Finding(name, ok=False, detail=detail, fix="Look into the logs.")]
 
 
 def _settings(problems: Sequence[str]) -> list[Finding]:
@@ -62,9 +66,15 @@ async def _authentik(ports: Ports) -> list[Finding]:
 
 async def _matrix(ports: Ports) -> list[Finding]:
     chat, policy = await ports.chat(), ports.policy
-    rooms = [await room_id_of(ports, room) for room in policy.default_rooms]
-    indoc = await room_id_of(ports, policy.indoc) if policy.indoc else ""
-    return await chat.check(rooms, indoc)
+    found: dict[str, str] = {}
+    unknown: list[Finding] = []
+    for room in dict.fromkeys((*policy.default_rooms, policy.indoc)):
+        try:
+            found[room] = await room_id_of(ports, room) if room else ""
+        except Refused as error:
+            unknown.append(Finding(f"matrix room {room}", ok=False, detail=error.cause, fix=error.fix))
+    rooms = [found[room] for room in policy.default_rooms if room in found]
+    return [*await chat.check(rooms, found.get(policy.indoc, "")), *unknown]
 
 
 async def _neighbours(ports: Ports) -> list[Finding]:

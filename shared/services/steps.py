@@ -88,10 +88,10 @@ async def run_step(ports: Ports, parent: str, name: str, generation: int | None,
     step = found.step.record
     if step.state in ENDED or step.state not in OPEN or (generation is not None and generation < step.generation):
         return step.state
-    if found.breaker:
-        return await _wait_for_neighbour(ports, found, found.breaker)
     if step.state == "running" and step.due_at and step.due_at > ports.now():
         raise Claimed(f"{parent}/{name} is being done by another task", "Nothing to do: it is tried again.")
+    if found.breaker:
+        return await _wait_for_neighbour(ports, found, found.breaker)
     if step.kind == "room" and step.code != LIMITED and pace.is_paced(found.parent, ports.now()):
         return await _queue_up(ports, found, 0.0)
     try:
@@ -220,11 +220,14 @@ def _audited(ports: Ports, found: _Found, step: Step) -> Audit:
 def _followers(ports: Ports, found: _Found, step: Step) -> list[tuple[Stored[Step], Step]]:
     """The welcome comes some seconds after the hello, the removal at once after the farewell."""
     follower = found.follower
-    if follower is None or follower.record.state != "pending" or not _releases(step):
+    if follower is None or not _releases(step):
+        return []
+    waited_along = step.state in ENDED and follower.record.waits_along
+    if follower.record.state != "pending" and not waited_along:
         return []
     now = ports.now()
     delay = ports.policy.welcome_delay if follower.record.kind == "welcome" else 0.0
-    return [(follower, follower.record.scheduled(now + timedelta(seconds=delay), anew=False))]
+    return [(follower, follower.record.scheduled(now + timedelta(seconds=delay), anew=waited_along))]
 
 
 def _releases(step: Step) -> bool:
@@ -246,9 +249,12 @@ async def _queue_up(ports: Ports, found: _Found, retry_after: float) -> str:
         await change_parent(ports, step.parent, take)
     else:
         places.append(ports.now() + timedelta(seconds=retry_after * pace.MARGIN))
-    cause = (
-        f"the homeserver limits how fast one member may be invited; this room's turn is at {places[-1]:%H:%M:%S} UTC"
+    limit = (
+        "limits how fast one member may be invited; this room's turn"
+        if step.kind == "room"
+        else "asks for a pause; the next try"
     )
+    cause = f"the homeserver {limit} is at {places[-1]:%H:%M:%S} UTC"
     fix = "Nothing to do. To lift the limit for the bot, see the self-check."
     queued = step.scheduled(places[-1]).but(code=LIMITED, cause=cause, fix=fix, updated_at=ports.now())
     return await _record_quietly(ports, found, queued)

@@ -83,12 +83,15 @@ async def settle(ports: Ports, path: str) -> None:
 
 
 async def restate(ports: Ports, path: str) -> None:
-    steps = [stored.record for stored in await steps_of(ports.documents, path)]
-    now = ports.now()
+    """The parent is read before its steps: whoever changes both meanwhile makes this one begin anew."""
 
-    def change(parent: Parent) -> Parent:
-        state = derived_state(getattr(parent, "hold", ""), steps)
-        finished = (parent.finished_at or now) if state == "done" else None
-        return parent.but(state=state, finished_at=finished)
+    async def attempt() -> None:
+        stored = parent_of(await ports.documents.get(path), path)
+        steps = [step.record for step in await steps_of(ports.documents, path)]
+        state = derived_state(getattr(stored.record, "hold", ""), steps)
+        finished = (stored.record.finished_at or ports.now()) if state == "done" else None
+        changed = stored.record.but(state=state, finished_at=finished)
+        if changed != stored.record:
+            await ports.documents.write(stored.replaced(changed))
 
-    await change_parent(ports, path, change)
+    await again_when_outpaced(attempt)

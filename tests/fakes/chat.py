@@ -6,7 +6,7 @@ import asyncio
 import functools
 import itertools
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -53,7 +53,7 @@ class _Planned:
     method: str
 
 
-def _port(method: Callable[..., Awaitable[_T]]) -> Callable[..., Awaitable[_T]]:
+def _port(method: Callable[..., Awaitable[_T]]) -> Callable[..., Coroutine[Any, Any, _T]]:
     """Notes the call, gives other coroutines their turn, and lets a planned failure happen before or after
     the effect (after: it was done, and the answer got lost)."""
 

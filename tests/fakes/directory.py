@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from uuid import uuid4
@@ -21,6 +22,7 @@ class FakeDirectory:
     recovery: bool = True
     calls: list[str] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     passwords: dict[int, str] = field(default_factory=dict)
     invitations: dict[str, tuple[Invitation, Data]] = field(default_factory=dict)
     _accounts: dict[int, Account] = field(default_factory=dict)
@@ -44,7 +46,7 @@ class FakeDirectory:
         return pk
 
     def add_account(self, username: str, name: str = "", email: str = "", attributes: Data | None = None) -> Account:
-        pk, at = next(self._pks), datetime.now(UTC)
+        pk, at = next(self._pks), self.clock()
         account = Account(pk, hashlib.sha256(str(pk).encode()).hexdigest(), username, name, email, True)
         self._accounts[pk] = replace(account, attributes=attributes or {}, path="users", joined_at=at, updated_at=at)
         return self._accounts[pk]
@@ -171,7 +173,7 @@ class FakeDirectory:
             username=account.username if username is None else username,
             active=account.active if active is None else active,
             attributes=merged,
-            updated_at=datetime.now(UTC),
+            updated_at=self.clock(),
         )
         return self._account(pk)
 

@@ -1,0 +1,52 @@
+"""`Documents` that fails at a chosen write, before it or after it: a store that is down, or a process that dies."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from shared.ports import Document, Documents, Page, Query, Write
+
+
+class Killed(BaseException):
+    """The process is gone at this very point: no handler of the product sees it."""
+
+
+class FaultyDocuments:
+    """`fail_at(3, error)`: the third write from now raises, and nothing is written; with `after` it is
+    written and only the answer is lost. `writes` counts them all."""
+
+    def __init__(self, inner: Documents) -> None:
+        self.inner = inner
+        self.writes = 0
+        self._planned: dict[int, tuple[BaseException, bool]] = {}
+
+    def fail_at(self, number: int, error: BaseException, *, after: bool = False) -> None:
+        self._planned[self.writes + number] = (error, after)
+
+    def mend(self) -> None:
+        self._planned.clear()
+
+    async def write(self, *writes: Write) -> list[str]:
+        self.writes += 1
+        error, after = self._planned.pop(self.writes, (None, False))
+        if error and not after:
+            raise error
+        versions = await self.inner.write(*writes)
+        if error:
+            raise error
+        return versions
+
+    async def get(self, path: str) -> Document | None:
+        return await self.inner.get(path)
+
+    async def get_many(self, paths: Sequence[str]) -> list[Document | None]:
+        return await self.inner.get_many(paths)
+
+    async def query(self, query: Query) -> Page:
+        return await self.inner.query(query)
+
+    async def count(self, query: Query) -> int:
+        return await self.inner.count(query)
+
+    async def close(self) -> None:
+        await self.inner.close()
