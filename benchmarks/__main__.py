@@ -30,10 +30,14 @@ def main(arguments: list[str] | None = None) -> int:
         reports.append(importlib.import_module(f"benchmarks.{name}").run(chosen.small, chosen.repeat))
         print(reports[-1].as_text(), f"({name} took {time.monotonic() - began:.0f} s)", sep="\n", flush=True)
         if chosen.json:  # after each: a later one may fail
-            machine = {"python": platform.python_version(), "machine": platform.machine(), "system": platform.system()}
-            data = {"machine": machine, "benchmarks": [report.as_data() for report in reports]}
-            chosen.json.write_text(json.dumps(data, indent=2, ensure_ascii=False) + "\n")
+            chosen.json.write_text(as_json(reports))
     return 0
+
+
+def as_json(reports: list[Report]) -> str:
+    machine = {"python": platform.python_version(), "machine": platform.machine(), "system": platform.system()}
+    data = {"machine": machine, "benchmarks": [report.as_data() for report in reports]}
+    return json.dumps(data, indent=2, ensure_ascii=False) + "\n"
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import time
 from collections import Counter
 from collections.abc import Sequence
 from contextvars import ContextVar
@@ -26,6 +27,8 @@ from shared.ports import Chat, Directory, Document, Documents, Page, Query, Task
 
 SOURCE: ContextVar[str] = ContextVar("benchmark_source", default="other")
 COUNTS: dict[str, Counter[str]] = {}
+MOMENTS: dict[str, float] = {}
+"""By the clock: when a neighbour was first asked, and when it last answered."""
 IDS = re.compile(r"/(rooms|user|users|room|profile|invite_to|groups|send/m\.room\.message)/[^/?]+")
 
 
@@ -105,7 +108,11 @@ def counting(send: Any, neighbour: str) -> Any:
         kind = IDS.sub(r"/\1/_", path.partition("?")[0])
         count(f"{neighbour} calls")
         count(f"{neighbour}: {method} {kind}")
-        return await send(method, path, *rest, **options)
+        MOMENTS.setdefault(f"{neighbour} first asked", time.time())
+        try:
+            return await send(method, path, *rest, **options)
+        finally:
+            MOMENTS[f"{neighbour} last answered"] = time.time()
 
     return counted
 
@@ -115,10 +122,12 @@ def counted_application() -> Any:
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         if scope["path"] == "/benchmark/counts":
-            answer = JSONResponse(COUNTS)
+            answer = JSONResponse({"counts": COUNTS, "moments": MOMENTS})
             if Request(scope).method == "DELETE":
                 COUNTS.clear()
-            return await answer(scope, receive, send)
+                MOMENTS.clear()
+            await answer(scope, receive, send)
+            return
         SOURCE.set(scope["path"].split("/")[1] or "page")
         count("requests")
 
@@ -127,7 +136,7 @@ def counted_application() -> Any:
                 count(f"answered {message['status']}")
             await send(message)
 
-        return await inner(scope, receive, watched)
+        await inner(scope, receive, watched)
 
     return app
 

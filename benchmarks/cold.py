@@ -26,7 +26,7 @@ HELLO, ASGI = "hello, the framework alone", "hello on ASGI"
 REMOVED = "SIGNATURE_REMOVED_BY_GOOGLE"
 ROOMS = 3
 NOTES = (
-    "CPU and memory: medians, each round starts every program once. x hello, x ASGI hello, x floor: ratios of those medians.",
+    "Medians; each round starts every program once. x hello, x ASGI hello, x floor: ratios of the medians of CPU.",
     "A floor makes the same kind of calls on the vendors' libraries alone. Aims: health and page 1.3 x ASGI hello;",
     "webhook 2.5 x and the heaviest task 3.5 x hello, or 1.1 x their floor. 'unsigned': as behind Cloud Run, which",
     "verifies the token and removes its signature.",
@@ -50,7 +50,6 @@ class Round:
     """What one round of starts is asked about: everybody is new."""
 
     world: World
-    number: int
     enrolled: Person
     arrived: Person
     second: Person
@@ -158,7 +157,7 @@ async def _measured(world: World, chosen: list[Variant], rounds: int) -> dict[Va
     pause_queues(world)
     hands, found = world.hands(), {variant: list[Start]() for variant in chosen}
     for number in range(rounds + 1):
-        now = await _round(world, hands, number)
+        now = await _round(world, hands)
         for variant in chosen:
             start = await asyncio.to_thread(_start, world, variant, await variant.ask(now))
             if number:  # the first one writes the bytecode
@@ -166,15 +165,18 @@ async def _measured(world: World, chosen: list[Variant], rounds: int) -> dict[Va
     return found
 
 
-async def _round(world: World, hands: Hands, number: int) -> Round:
-    people = []
-    for begun in (False, True, True):
-        person = await world.person(hands, await world.invited(hands, world.sample_rooms[:ROOMS]))
-        if begun:
-            await enroll.begin(hands, person.account, enroll.Start("api", BENCH))
-        people.append(person)
-    wanted = jobs.Wanted("remove", people[2].matrix_id, (world.indoc,), "A benchmark")
-    return Round(world, number, *people, (await jobs.start(hands, BENCH, wanted)).job.id)
+async def _round(world: World, hands: Hands) -> Round:
+    async def enrolled() -> Person:
+        return await world.person(hands, await world.invited(hands, world.sample_rooms[:ROOMS]))
+
+    async def arrived() -> Person:
+        person = await enrolled()
+        await enroll.begin(hands, person.account, enroll.Start("api", BENCH))
+        return person
+
+    first, second, third = await enrolled(), await arrived(), await arrived()
+    wanted = jobs.Wanted("remove", third.matrix_id, (world.indoc,), "A benchmark")
+    return Round(world, first, second, third, (await jobs.start(hands, BENCH, wanted)).job.id)
 
 
 def _start(world: World, variant: Variant, ask: Ask) -> Start:

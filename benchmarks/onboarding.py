@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import secrets
 import sys
 import time
@@ -16,7 +17,6 @@ from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 from urllib.parse import quote, urlsplit
 
 import httpx
@@ -33,6 +33,15 @@ AT_ONCE = int(str(QUEUE["max_concurrent_dispatches"]))
 """Tasks that the queue lets run at the same time."""
 PATIENCE = 120.0
 PARTS = {"benchmarks.app": "Muster", "local.tasks": "dispatcher", "CloudFirestore": "Firestore", "synapse": "Synapse"}
+COLUMNS = {
+    "Matrix": "matrix calls",
+    "Authentik": "authentik calls",
+    "Firestore": "firestore calls",
+    "read": "documents read",
+    "written": "documents written",
+    "tasks": "tasks enqueued",
+    "requests": "requests",
+}
 NO_WAIT = {"WELCOME_DELAY_SECONDS": "0"}
 
 
@@ -43,6 +52,8 @@ class Run:
     acknowledged: float
     rooms_done: float
     done: float
+    matrix_from: float = 0.0
+    matrix_until: float = 0.0
     counts: Counter[str] = field(default_factory=Counter)
     cpu: dict[str, float] = field(default_factory=dict)
 
@@ -71,8 +82,10 @@ class Muster:
         audience = self.world.env["TASKS_URL_TEMPLATE"].format(entry_point="resume_onboardings")
         token = await self.world.invoker_token(audience, self.world.env["SCHEDULER_SERVICE_ACCOUNT"])
         await self._client.delete("/benchmark/counts")
-        (await self._client.post("/jobs/resume_onboardings", headers={"Authorization": f"Bearer {token}"})).raise_for_status()
-        return Counter((await self._client.get("/benchmark/counts")).json()["jobs"])
+        (
+            await self._client.post("/jobs/resume_onboardings", headers={"Authorization": f"Bearer {token}"})
+        ).raise_for_status()
+        return Counter((await self._client.get("/benchmark/counts")).json()["counts"]["jobs"])
 
     async def _timed(self, person: Person, ask: Ask, wanted: int) -> Run:
         await self._client.delete("/benchmark/counts")
@@ -84,9 +97,10 @@ class Muster:
         finished, steps = await self._ended(ids.onboarding_id(person.account.uid))
         rooms = [step.updated_at.timestamp() - at for step in steps if step.kind == "room" and step.updated_at]
         cpu = {part: seconds - used[part] for part, seconds in self._used().items()}
-        counts = (await self._client.get("/benchmark/counts")).json()
-        kept: Counter[str] = sum((Counter(counts.get(source, {})) for source in ("hooks", "tasks")), Counter())
-        return Run(acknowledged, max(rooms, default=0.0), finished.timestamp() - at, kept, cpu)
+        said = (await self._client.get("/benchmark/counts")).json()
+        kept: Counter[str] = sum((Counter(said["counts"].get(source, {})) for source in ("hooks", "tasks")), Counter())
+        first, last = (said["moments"][f"matrix {moment}"] - at for moment in ("first asked", "last answered"))
+        return Run(acknowledged, max(rooms, default=0.0), finished.timestamp() - at, first, last, kept, cpu)
 
     async def _ended(self, onboarding: str) -> tuple[datetime, list[Step]]:
         """By the clock of whoever recorded the end. Raises `RuntimeError` when it did not end well."""
@@ -102,23 +116,21 @@ class Muster:
         return found.finished_at, steps
 
     def _used(self) -> dict[str, float]:
-        import os
-
         return cpu_by_part(os.getpid(), PARTS)
 
 
 @contextlib.asynccontextmanager
-async def muster(world: World, homeserver: str = "") -> AsyncIterator[Muster]:
-    """The counting app is up, and reaches the homeserver under this address."""
+async def muster(world: World, homeserver: str = "", **more: str) -> AsyncIterator[Muster]:
+    """The counting app is up, with these settings, and reaches the homeserver under this address."""
     port = free_port()
-    more = {"PUBLIC_URL": f"http://{HOST}:{port}", "TASKS_URL_TEMPLATE": f"http://{HOST}:{port}/tasks/{{entry_point}}"}
-    world.env |= more
+    world.env["PUBLIC_URL"] = f"http://{HOST}:{port}"
+    world.env["TASKS_URL_TEMPLATE"] = f"http://{HOST}:{port}/tasks/{{entry_point}}"
+    hands = world.hands(**more)
     more |= {"MATRIX_HOMESERVER": homeserver} if homeserver else {}
     command = [sys.executable, "-m", "benchmarks.app", "--port", str(port)]
     with Program(command, world.settings(**more), port, world.path / "app.log") as program:
         await asyncio.to_thread(program.ask, Ask(path="/api/health"))
         async with httpx.AsyncClient(base_url=program.url, timeout=60, trust_env=False) as client:
-            hands = world.hands()
             yield Muster(world, hands, program, client)
             await hands.documents.close()
 
@@ -156,9 +168,7 @@ def run(small: bool = False, repeat: int = 0) -> Report:
     return report
 
 
-async def _measured(
-    world: World, report: Report, sizes: Sequence[int], delays: Sequence[int], rounds: int
-) -> None:
+async def _measured(world: World, report: Report, sizes: Sequence[int], delays: Sequence[int], rounds: int) -> None:
     rooms = await world.rooms(sizes[-1])
     async with muster(world) as app:
         await app.by_webhook(rooms[:1])  # the first one makes the clients
@@ -169,17 +179,23 @@ async def _measured(
         report.rows += [onboarding_row(f"{size} rooms", runs) for size, runs in found.items()]
         report.notes.append(f"Matrix calls of {sizes[-1]} rooms: {_calls(found[sizes[-1]][-1].counts)}")
         swept = await app.swept()
-        report.notes.append(f"One sweep after them all: {swept['matrix calls']} Matrix calls (m.direct), not per member.")
+        report.notes.append(
+            f"One sweep after them all: {swept['matrix calls']} Matrix calls (m.direct), not per member."
+        )
     for delay in delays:
         await _alone(world, report, rooms, delay, rounds)
+    await _alone(world, report, rooms, 0, rounds, MUSTER_STORE="sqlite")
+    report.notes.append(
+        "Aim: 20 invites within 1.3 x bare. On SQLite: the same without the emulator's share of two cores."
+    )
 
 
-async def _alone(world: World, report: Report, rooms: Sequence[str], delay: int, rounds: int) -> None:
+async def _alone(world: World, report: Report, rooms: Sequence[str], delay: int, rounds: int, **more: str) -> None:
     port = urlsplit(world.env["MATRIX_HOMESERVER"]).port or 0
     async with DelayingProxy(port, delay / 1000) as proxy:
         homeserver = proxy.url if delay else ""
         bare = Bare(world, homeserver)
-        async with muster(world, homeserver) as app:
+        async with muster(world, homeserver, **more) as app:
             ours, theirs = list[Run](), list[float]()
             await app.invites_alone(rooms)
             await bare.invites(rooms)
@@ -187,23 +203,23 @@ async def _alone(world: World, report: Report, rooms: Sequence[str], delay: int,
                 ours.append(await app.invites_alone(rooms))
                 theirs.append(await bare.invites(rooms))
         await bare.close()
-    name, least = f"{len(rooms)} invites, {delay} ms of delay", median(theirs)
+    name, least = f"{len(rooms)} invites, {delay} ms of delay{', on SQLite' if more else ''}", median(theirs)
     row = onboarding_row(f"{name}: Muster", ours)
     row["x bare"] = ratio(median(run.rooms_done for run in ours), least)
     report.rows += [row, {"name": f"{name}: bare homeserver", "rooms ms": least * 1000, "x bare": 1.0}]
     cpu = {part: median(run.cpu[part] for run in ours) * 1000 for part in PARTS.values()}
     used = ", ".join(f"{part} {value:.0f}" for part, value in cpu.items())
-    report.notes.append(f"CPU ms of {name} by Muster: {used}.")
+    first, last = (median(getattr(run, moment) for run in ours) * 1000 for moment in ("matrix_from", "matrix_until"))
+    report.notes.append(
+        f"{name}: Matrix is first asked after {first:.0f} ms, last answers after {last:.0f} ms. CPU ms: {used}."
+    )
 
 
 def onboarding_row(name: str, runs: Sequence[Run]) -> Figures:
     row: Figures = {"name": name}
     for column, moment in (("ack ms", "acknowledged"), ("rooms ms", "rooms_done"), ("all ms", "done")):
         row[column] = median(getattr(run, moment) for run in runs) * 1000
-    for column, what in (
-        ("Matrix", "matrix calls"), ("Authentik", "authentik calls"), ("Firestore", "firestore calls"),
-        ("read", "documents read"), ("written", "documents written"), ("tasks", "tasks enqueued"), ("requests", "requests"),
-    ):  # fmt: skip
+    for column, what in COLUMNS.items():
         row[column] = round(median(run.counts[what] for run in runs))
     return row
 
@@ -211,8 +227,3 @@ def onboarding_row(name: str, runs: Sequence[Run]) -> Figures:
 def _calls(counts: Counter[str]) -> str:
     kinds = {what.removeprefix("matrix: "): n for what, n in sorted(counts.items()) if what.startswith("matrix: ")}
     return "; ".join(f"{n} {what.replace('/_matrix/client/v3', '')}" for what, n in kinds.items())
-
-
-def answered(counts: Counter[str]) -> dict[str, Any]:
-    """Answers that were not a plain success, by status."""
-    return {what: n for what, n in counts.items() if what.startswith("answered")}

@@ -33,7 +33,8 @@ class DelayingProxy:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await asyncio.sleep(self._half * 2)  # the handshake
         far_reader, far_writer = await asyncio.open_connection(HOST, self._port)
-        await asyncio.gather(self._carry(reader, far_writer), self._carry(far_reader, writer))
+        with contextlib.suppress(asyncio.CancelledError):  # the benchmark is over
+            await asyncio.gather(self._carry(reader, far_writer), self._carry(far_reader, writer))
 
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Each chunk is handed on when its own time has come, in order."""

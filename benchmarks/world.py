@@ -12,6 +12,7 @@ import time
 from base64 import b64decode, b64encode
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Self, TypeVar
 from urllib.parse import quote
@@ -48,7 +49,7 @@ class NoQueue:
 class Hands(Wiring):
     """The benchmark's own hands on the running stack: everything real but the queue."""
 
-    queue = NoQueue()  # type: ignore[assignment]
+    queue = NoQueue()
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,7 @@ class World:
                 answer = await client.post("/_matrix/client/v3/createRoom", json={"name": name})
                 return str(answer.raise_for_status().json()["room_id"])
 
-            self.made_rooms += await side_by_side([lambda n=n: make(n) for n in range(max(0, missing))])
+            self.made_rooms += await side_by_side([partial(make, number) for number in range(missing)])
         return [*self.sample_rooms, *self.made_rooms][:count]
 
     async def joined(self) -> int:

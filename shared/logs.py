@@ -29,7 +29,8 @@ class JsonLines(logging.Formatter):
         }
         if record.exc_info and record.exc_info[0]:
             line["stack_trace"] = "".join(traceback.format_exception(*record.exc_info))
-        return json.dumps(line, ensure_ascii=False, default=str)
+        # As ASCII: whatever text a neighbour sent, it is one line, and no terminal's encoding can refuse it.
+        return json.dumps(line, default=str)
 
 
 def configure() -> None:

@@ -43,12 +43,13 @@ class Wiring:
         return chance.randbits(128)
 
     async def remember(self, key: str, seconds: float, find: Callable[[], Awaitable[T]]) -> T:
-        """Found once at a time, however many ask."""
+        """Found once at a time, however many ask. None is not kept: a room that is not there may be made any moment."""
         async with self._locks.setdefault(key, asyncio.Lock()):
             until, value = self._kept.get(key, (0.0, None))
             if seconds <= 0 or until <= time.monotonic():
                 value = await find()
-                self._kept[key] = (time.monotonic() + (seconds or 30), value)
+                if value is not None:
+                    self._kept[key] = (time.monotonic() + (seconds or 30), value)
             return value  # type: ignore[no-any-return]
 
     # -- settings

@@ -6,7 +6,7 @@ import os
 import random
 from datetime import timedelta
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 from benchmarks.faults.plan import CurrentPlan
 from benchmarks.faults.ports import Faulty
@@ -31,17 +31,18 @@ class FaultyWiring(Wiring):
 
     @cached_property
     def documents(self) -> Documents:
-        return self._faulty("documents", super().documents, "firestore")
+        return cast("Documents", self._faulty("documents", super().documents, "firestore"))
 
     @cached_property
     def queue(self) -> TaskQueue:
-        return self._faulty("queue", super().queue, "tasks")
+        return cast("TaskQueue", self._faulty("queue", super().queue, "tasks"))
 
     async def chat(self) -> Chat:
         real = super().chat
 
         async def make() -> Chat:
-            return self._faulty("chat", await real() if self._plan().timeout is None else self._impatient_chat())
+            chat = await real() if self._plan().timeout is None else self._impatient_chat()
+            return cast("Chat", self._faulty("chat", chat))
 
         return await self.remember("a chat that may fail", FOREVER, make)
 
@@ -49,21 +50,22 @@ class FaultyWiring(Wiring):
         real = super().directory
 
         async def make() -> Directory:
-            return self._faulty("directory", await real() if self._plan().timeout is None else self._impatient_directory())
+            directory = await real() if self._plan().timeout is None else self._impatient_directory()
+            return cast("Directory", self._faulty("directory", directory))
 
         return await self.remember("a directory that may fail", FOREVER, make)
 
     def _impatient_chat(self) -> Chat:
         from shared.adapters.matrix import MatrixChat
 
-        given = (self.settings[f"MATRIX_{name}"] for name in ("HOMESERVER", "ACCESS_TOKEN", "USER_ID"))
-        return MatrixChat(*given, timeout=self._plan().timeout or 0)
+        where, token, user = (self.settings[f"MATRIX_{name}"] for name in ("HOMESERVER", "ACCESS_TOKEN", "USER_ID"))
+        return MatrixChat(where, token, user, timeout=self._plan().timeout or 0)
 
     def _impatient_directory(self) -> Directory:
         from shared.adapters.authentik import AuthentikDirectory
 
-        given = (self.settings[f"AUTHENTIK_{name}"] for name in ("URL", "API_TOKEN", "FLOW_SLUG"))
-        return AuthentikDirectory(*given, self.settings["ADMIN_GROUP"], timeout=self._plan().timeout or 0)
+        where, token, flow = (self.settings[f"AUTHENTIK_{name}"] for name in ("URL", "API_TOKEN", "FLOW_SLUG"))
+        return AuthentikDirectory(where, token, flow, timeout=self._plan().timeout or 0)
 
 
 def main() -> None:

@@ -86,8 +86,8 @@ async def onboardings(env: Mapping[str, str]) -> list[dict[str, Any]]:
         while True:
             page = await client.get("/api/onboardings", params={"limit": 200} | ({"cursor": cursor} if cursor else {}))
             said = page.raise_for_status().json()
-            for item in said["items"]:
-                found.append((await client.get(f"/api/onboardings/{item['id']}")).raise_for_status().json())
+            answers = [await client.get(f"/api/onboardings/{item['id']}") for item in said["items"]]
+            found += [answer.raise_for_status().json() for answer in answers]
             cursor = said["next_cursor"]
             if cursor is None:
                 return found

@@ -7,10 +7,11 @@ import random
 import threading
 from collections import Counter
 from collections.abc import Callable
-from typing import Any
+from functools import partial
 
 import aiohttp
 from aiohttp import web
+from yarl import URL
 
 PAGE = "<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>"
 HOP = {"connection", "content-length", "content-encoding", "transfer-encoding", "host", "keep-alive", "date", "server"}
@@ -22,13 +23,23 @@ AUTHENTIK = (*ANYWHERE, "405 page")
 
 
 class Route:
-    """One listening port before one target. `rate`, `delay` (seconds before each answer), `closed` (nobody is there)
-    and `drops` (whether a request is swallowed: answered 200, never handed on) may be changed at any time."""
+    """One listening port before one target. What `be_well` names may be changed at any time: `rate`, `delay` (seconds
+    before each answer), `closed` (paths behind which nobody is), `drops` (bodies that are swallowed: answered 200,
+    never handed on) and `repeats` (how often a body arrives, all at the same time)."""
+
+    rate: float
+    delay: float
+    closed: Callable[[str], bool]
+    drops: Callable[[bytes], bool]
+    repeats: Callable[[bytes], int]
 
     def __init__(self, kinds: tuple[str, ...]) -> None:
-        self.kinds, self.rate, self.delay, self.closed = kinds, 0.0, 0.0, False
-        self.drops: Callable[[bytes], bool] = lambda _: False
-        self.target, self.url, self.calls, self.counts = "", "", 0, Counter[str]()
+        self.kinds, self.target, self.url, self.counts = kinds, "", "", Counter[str]()
+        self.be_well()
+
+    def be_well(self) -> None:
+        self.rate = self.delay = 0.0
+        self.closed, self.drops, self.repeats = lambda _: False, lambda _: False, lambda _: 1
 
 
 class Proxy:
@@ -58,15 +69,15 @@ class Proxy:
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0), timeout=quiet, auto_decompress=False
         )
-        self._runners = []
+        self._runners: list[web.ServerRunner] = []
         for route in self.routes.values():
             # the whole target goes through as it is: room ids hold characters that a router would decode
-            server = web.Server(lambda request, route=route: self._serve(route, request), access_log=None)
+            server = web.Server(partial(self._serve, route), access_log=None)
             runner = web.ServerRunner(server)
             await runner.setup()
             site = web.TCPSite(runner, "127.0.0.1", 0)
             await site.start()
-            port = site._server.sockets[0].getsockname()[1]
+            port = runner.addresses[0][1]
             route.url = f"http://127.0.0.1:{port}"
             self._runners.append(runner)
 
@@ -77,8 +88,7 @@ class Proxy:
 
     async def _serve(self, route: Route, request: web.BaseRequest) -> web.StreamResponse:
         body = await request.read()
-        route.calls += 1
-        if route.closed:
+        if route.closed(request.path):
             return _hang_up(request)
         if route.drops(body):
             route.counts["dropped"] += 1
@@ -91,29 +101,37 @@ class Proxy:
             return SPOILED[kind](request)
         await asyncio.sleep(SLOW if kind == "slow" else 0)
         try:
-            answer = await self._forwarded(route, request, body)
+            times = range(route.repeats(body))
+            answer, *_ = await asyncio.gather(*(self._forwarded(route, request, body) for _ in times))
         except (aiohttp.ClientError, OSError):
             return _hang_up(request)
         if kind == "answer lost":
             return _hang_up(request)
         if kind == "half a JSON":
-            answer.body = answer.body[: len(answer.body) // 2]
+            answer.body = _half(answer)
         if route.delay:
             await asyncio.sleep(route.delay)
         return answer
 
-    async def _forwarded(self, route: Route, request: web.BaseRequest, body: bytes) -> Any:
-        from yarl import URL
-
+    async def _forwarded(self, route: Route, request: web.BaseRequest, body: bytes) -> web.Response:
         url = URL(f"{route.target}{request.raw_path}", encoded=True)
         headers = {name: value for name, value in request.headers.items() if name.lower() not in HOP}
         asked = self._session.request(request.method, url, headers=headers, data=body, allow_redirects=False)
         async with asked as answer:
-            kept = [(name, value) for name, value in answer.headers.items() if name.lower() not in HOP - {"content-encoding"}]
+            kept = [
+                (name, value)
+                for name, value in answer.headers.items()
+                if name.lower() not in HOP - {"content-encoding"}
+            ]
             response = web.Response(status=answer.status, body=await answer.read())
             response.headers.clear()
             response.headers.extend(kept)
             return response
+
+
+def _half(answer: web.Response) -> bytes:
+    whole = answer.body if isinstance(answer.body, bytes) else b""
+    return whole[: len(whole) // 2]
 
 
 def _hang_up(request: web.BaseRequest) -> web.Response:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import os
 import random
 import sys
@@ -35,7 +36,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Course:
-    """What to go through. `drop`: webhooks swallowed; `tail`: seconds after the last enrollment until which kills are spread."""
+    """What to go through. `rate`: faults per outside call; `drop`: the share of webhooks that are swallowed."""
 
     onboardings: int
     rate: float
@@ -44,7 +45,6 @@ class Course:
     seed: int = 0
     minutes: float = 20.0
     drop: float = 0.1
-    tail: float = 10.0
 
 
 @dataclass
@@ -84,10 +84,12 @@ class Soak:
         self._before = await self._count()
         await crowd.arrive(names)
         self._say(f"{len(names)} members are in INDOC")
-        stack.proxy.routes["webhook"].drops = lambda body: b'"user_write"' in body and self._chance.random() < course.drop
+        stack.proxy.routes["webhook"].drops = lambda body: (
+            b'"user_write"' in body and self._chance.random() < course.drop
+        )
         stack.faults(course.rate)
         enrolling = asyncio.create_task(self._enroll(crowd, names, rooms))
-        kills = asyncio.create_task(self._kill(enrolling))
+        kills = asyncio.create_task(self._kill())
         await enrolling
         await kills
         ended = await self._until_done(names, began + course.minutes * 60)
@@ -107,14 +109,14 @@ class Soak:
             await crowd.enroll(await crowd.invite(rooms, len(some)), some)
             self._say(f"{first + len(some)} have enrolled, {await self._count() - self._before} are done")
 
-    async def _kill(self, enrolling: asyncio.Task[None]) -> None:
+    async def _kill(self) -> None:
         """At random moments: while they enroll, and while what they have set off is worked through."""
         for _ in range(self._course.kills):
             await asyncio.sleep(self._chance.uniform(0.3, 2 * self._pause()))
             await asyncio.to_thread(self._stack.kill_app)
 
     def _pause(self) -> float:
-        """So that the kills take about as long as the work does: half a second for each member."""
+        """Seconds, so that the kills take about as long as most of the work does."""
         return max(1.0, self._course.onboardings * 0.4 / max(1, self._course.kills))
 
     async def _until_done(self, names: list[str], deadline: float) -> bool:
@@ -144,8 +146,6 @@ class Soak:
 
 
 def sample_rooms(stack: FaultyStack) -> list[dict[str, str]]:
-    import json
-
     rooms: list[dict[str, str]] = json.loads(stack.env["ROOMS"])
     return rooms
 

@@ -1,4 +1,5 @@
-"""The embedded stack with bad luck put in: a proxy before Matrix, Authentik and the webhook, an app that fails by plan."""
+"""The embedded stack with bad luck put in: a proxy before Matrix, Authentik and the webhook, an app that fails by
+plan."""
 
 from __future__ import annotations
 
@@ -123,7 +124,10 @@ class FaultyStack(Stack):
             routes["webhook"].target = self._url
             more["MUSTER_WEBHOOK_URL"] = more["MUSTER_WEBHOOK_URL"].replace(self._url, routes["webhook"].url)
         if name == "app":
-            routes["matrix"].target, routes["authentik"].target = self.env["MATRIX_HOMESERVER"], self.env["AUTHENTIK_URL"]
+            routes["matrix"].target, routes["authentik"].target = (
+                self.env["MATRIX_HOMESERVER"],
+                self.env["AUTHENTIK_URL"],
+            )
             more |= {"MATRIX_HOMESERVER": routes["matrix"].url, "AUTHENTIK_URL": routes["authentik"].url}
             more[VARIABLE] = str(self.plan_file.absolute())
             command = [sys.executable, "-m", "benchmarks.faults.app", *command[3:]]

@@ -135,9 +135,13 @@ class Inspection:
         if says_done and not lost and not twice:
             verdict.complete += 1
         if lost:
-            verdict.lost.append(f"{username}: no {', '.join(lost)} (Muster says {onboarding['state']}: {_stuck(onboarding)})")
+            verdict.lost.append(
+                f"{username}: no {', '.join(lost)} (Muster says {onboarding['state']}: {_stuck(onboarding)})"
+            )
         elif not says_done:
-            verdict.disagreements.append(f"{username}: all is there, Muster says {onboarding['state']}: {_stuck(onboarding)}")
+            verdict.disagreements.append(
+                f"{username}: all is there, Muster says {onboarding['state']}: {_stuck(onboarding)}"
+            )
         if twice:
             verdict.twice.append(f"{username}: {', '.join(twice)}")
         verdict.disagreements += [f"{username}: {what}" for what in self._disagreements(onboarding)]

@@ -11,6 +11,7 @@ from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import compile_path
 
 from functions import http
 from functions.admin import audit, checks, invites, jobs, onboardings, rooms, users
@@ -24,6 +25,7 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
     status: {**PROBLEM, "content": {"application/problem+json": {}}}
     for status in (400, 401, 403, 404, 409, 413, 429, 502, 503)
 }
+NO_JSON = ("body", "expected a JSON object in UTF-8")
 MOST_ERRORS = 100
 """An answer stays readable, and smaller than what was sent."""
 
@@ -39,6 +41,15 @@ NEEDS: dict[ModuleType, tuple[tuple[Concern, ...], tuple[Concern, ...]]] = {
 }
 """Which settings a route needs to read and to act: all that is missing is said at once, before anything is done.
 The self-check needs none, because it names them."""
+
+
+async def _known_parameters(request: Request) -> None:
+    """A misspelt `dry_run` must not act as if it were not there."""
+    known = {field.alias for field in request.scope["route"].dependant.query_params}
+    unknown = [name for name in request.query_params if name not in known]
+    if unknown:
+        expected = f"expected one of {', '.join(sorted(known))}" if known else "expected no parameter"
+        raise Invalid("a query parameter is not known here", [(name[:100], expected) for name in unknown[:MOST_ERRORS]])
 
 
 def _needs(to_read: Sequence[Concern], to_act: Sequence[Concern]) -> Callable[[Request], Awaitable[None]]:
@@ -63,8 +74,8 @@ def app() -> FastAPI:
         responses=PROBLEMS,
     )
     for module, (to_read, to_act) in NEEDS.items():
-        needed = Depends(_needs(to_read, to_act))
-        api.include_router(module.router, prefix="/api", dependencies=[needed])
+        first = [Depends(_known_parameters), Depends(_needs(to_read, to_act))]
+        api.include_router(module.router, prefix="/api", dependencies=first)
     api.add_exception_handler(MusterError, _muster)
     api.add_exception_handler(RequestValidationError, _invalid)
     api.add_exception_handler(HTTPException, _http)
@@ -84,27 +95,41 @@ async def _crashed(request: Request, error: Exception) -> Response:
 async def _invalid(_: Request, error: Exception) -> Response:
     """Every wrong field in one answer, with what is expected of it."""
     found = error.errors()[:MOST_ERRORS] if isinstance(error, RequestValidationError) else []
-    errors = [(_field(entry["loc"]), str(entry["msg"]).removeprefix("Value error, ")) for entry in found]
+    errors = [_error(entry) for entry in found]
     detail = "; ".join(f"{field}: {message}" for field, message in errors)
     return http.problem(Invalid(detail or "the request is not valid", errors))
 
 
+def _error(entry: dict[str, Any]) -> tuple[str, str]:
+    if entry["loc"] == ("body",) or entry["type"] == "json_invalid":
+        return NO_JSON
+    return _field(entry["loc"]), str(entry["msg"]).removeprefix("Value error, ")
+
+
 def _field(location: tuple[Any, ...]) -> str:
-    """ "body.rooms.0" without the "body"; a body that is no JSON at all is "body"."""
+    """ "body.rooms.0" without the "body"."""
     parts = [str(part)[:100] for part in location if part not in ("body", "query", "path", "header")]
     return ".".join(parts) or "body"
 
 
-async def _http(_: Request, error: Exception) -> Response:
+async def _http(request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 404
     if status == 404:
         return http.problem(NotFound("there is no such route", "GET /api/openapi.json lists them."))
+    if status == 400:  # FastAPI's way of saying that the body was not even UTF-8, or too deep
+        return http.problem(Invalid.field(*NO_JSON))
     rejected = Rejected("this method is not understood here" if status == 405 else "the request was rejected")
     rejected.status = status  # an instance's own: 405 and its kin come from the router alone
     answer = http.problem(rejected)
-    if isinstance(error, HTTPException) and error.headers:
-        answer.headers.update(error.headers)
+    if status == 405:
+        answer.headers["Allow"] = ", ".join(_methods_of(request.url.path))
     return answer
+
+
+def _methods_of(path: str) -> list[str]:
+    """All of them: the router names those of the first route at this path only."""
+    paths = app().openapi()["paths"]
+    return sorted({method.upper() for known in paths if compile_path(known)[0].match(path) for method in paths[known]})
 
 
 def _documented(api: FastAPI) -> dict[str, Any]:

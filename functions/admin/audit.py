@@ -13,9 +13,7 @@ router = APIRouter(tags=["audit"])
 
 
 @router.get("/audit")
-async def list_audit(
-    target: m.Search = "", limit: m.Limit = 50, cursor: m.Cursor = None
-) -> m.AuditList:
+async def list_audit(target: m.Search = "", limit: m.Limit = 50, cursor: m.Cursor = None) -> m.AuditList:
     """The newest first: who did what to whom, when, from where."""
     where: list[tuple[str, Op, str]] = [("target", "==", target)] if target else []
     found = await AUDIT.list(wiring().documents, where, "-at", limit, cursor)

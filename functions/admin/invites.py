@@ -15,7 +15,7 @@ from shared.wiring import wiring
 router = APIRouter(tags=["invites"])
 
 
-@router.post("/invites", status_code=201)
+@router.post("/invites", status_code=201, responses=m.repeated(m.InviteOut))
 async def create_invite(
     request: Request,
     response: Response,

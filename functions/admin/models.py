@@ -132,6 +132,7 @@ Time = Annotated[datetime, PlainSerializer(_utc, return_type=str)]
 Limit = Annotated[int, Query(ge=1, le=200)]
 Cursor = Annotated[str | None, Query(max_length=2000)]
 Search = Annotated[str, Query(max_length=300), AfterValidator(_printable)]
+Maybe = Annotated[bool | None, BeforeValidator(lambda value: None if value == "" else value)]
 DryRun = Annotated[bool, Query(description="Says what would happen; nothing is done")]
 IdempotencyKey = Annotated[str, Header(max_length=200)]
 
@@ -423,6 +424,11 @@ class Checks(Listed):
 
     ok: bool
     items: list[CheckOut]
+
+
+def repeated(model: type[Out]) -> dict[int | str, dict[str, Any]]:
+    """For the document: what a route that makes something answers beside 201."""
+    return {200: {"model": model, "description": "A dry run; or made before, under the same Idempotency-Key"}}
 
 
 # ------------------------------------------------------------------ from records

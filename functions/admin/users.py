@@ -19,7 +19,7 @@ ABOUT = ("interests", "organization", "intro", "signal_number", "invited_by", "m
 OURS = (INVITE_ATTRIBUTE, users.ATTRIBUTE)
 
 
-@router.post("/users", status_code=201)
+@router.post("/users", status_code=201, responses=m.repeated(m.UserMade))
 async def create_user(
     request: Request,
     response: Response,
@@ -57,7 +57,7 @@ async def create_user(
 @router.get("/users")
 async def list_users(
     q: m.Search = "",
-    active: bool | None = None,
+    active: m.Maybe = None,
     group: m.Search = "",
     limit: m.Limit = 50,
     cursor: m.Cursor = None,

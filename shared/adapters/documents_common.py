@@ -132,8 +132,9 @@ def _read_cursor(query: Query, cursor: str) -> tuple[list[Any], str]:
 
 
 def _shape(query: Query) -> str:
-    """Everything but limit and cursor, so that a page may have another size than the one before."""
-    where = [[field, op, tagged(value)] for field, op, value in query.where]
+    """Everything but limit and cursor, so that a page may have another size than the one before; and but the bounds
+    of ranges: "not expired by now" asks anew with each page, and a place in its order stays what it is."""
+    where = [[field, op, None if op in _RANGES else tagged(value)] for field, op, value in query.where]
     shape = dumps([query.collection, where, query.order, query.group])
     return hashlib.sha256(shape.encode()).hexdigest()[:16]
 

@@ -67,7 +67,7 @@ def _default(body: dict[str, Any], raw: bytes) -> Notice:
     event_id = f"default-{hashlib.sha256(raw).hexdigest()[:32]}"
     try:
         context = ast.literal_eval(rest) if action == "user_write" else None
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
         context = None
     username = context.get("username") if isinstance(context, dict) else None
     if not isinstance(username, str) or not 0 < len(username) <= 150 or not _is_text(username):

@@ -6,6 +6,7 @@ its `uid`, so that webhook, sweep and API can never make two of one person.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -66,11 +67,7 @@ async def enroll(ports: Ports, hint: Hint, actor: Actor) -> Verdict:
     account = await _reread(ports, hint)
     if account is None:
         return await ignored(ports, hint, actor, "the account is gone")
-    onboarding = ids.onboarding_id(account.uid)
-    if await ONBOARDINGS.find(ports.documents, onboarding):
-        return await _resumed(ports, onboarding)
-    start = Start("webhook", actor, event_id=hint.event_id)
-    return await begin(ports, account, start)
+    return await begin(ports, account, Start("webhook", actor, event_id=hint.event_id))
 
 
 def event_path(event_id: str) -> str:
@@ -107,9 +104,11 @@ async def begin(ports: Ports, account: Account, start: Start) -> Verdict:
     """Makes the onboarding, unless there is one already: then what is pending is enqueued again."""
 
     async def attempt() -> Verdict:
-        if await ONBOARDINGS.find(ports.documents, ids.onboarding_id(account.uid)):
-            return await _resumed(ports, ids.onboarding_id(account.uid))
-        invite = await _invite_of(ports, account)
+        known, invite = await asyncio.gather(
+            ONBOARDINGS.find(ports.documents, ids.onboarding_id(account.uid)), _invite_of(ports, account)
+        )
+        if known:
+            return await _resumed(ports, known.record.id)
         onboarding, steps, writes = _begun(ports, account, start, invite)
         await ports.documents.write(*writes)
         await enqueue(ports, steps)

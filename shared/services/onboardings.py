@@ -188,7 +188,7 @@ async def _resume(ports: Ports, actor: Actor, onboarding_id: str, wanted: Wanted
         onboarding, renamed = _renamed(stored.record, wanted)
         changed = [(step, _resumed(step.record, onboarding, wanted, now, renamed=renamed)) for step in steps]
         added = _added(ports, onboarding, wanted, {step.record.name for step in steps})
-        onboarding = onboarding.but(seen_by=onboarding.seen_by or looks_up_presence(added))
+        onboarding = _unpaced(onboarding).but(seen_by=onboarding.seen_by or looks_up_presence(added))
         writes: list[Write] = [Create(step.path, step.data()) for step in added]
         return await _commit(ports, actor, "onboarding.resume", stored, onboarding, changed, writes, added, dry_run)
 
@@ -245,9 +245,15 @@ async def _change(
         if stored.record.hold == "pending":
             raise Conflict("this onboarding is held", "Approve or reject it first.")
         changed = [(step, change(step.record)) for step in steps]
-        return await _commit(ports, actor, action, stored, stored.record, changed, [], [], dry_run)
+        return await _commit(ports, actor, action, stored, _unpaced(stored.record), changed, [], [], dry_run)
 
     return await again_when_outpaced(attempt)
+
+
+def _unpaced(onboarding: Onboarding) -> Onboarding:
+    """An admin who says "again" means now: perhaps the limiter has just been lifted. If not, the next
+    refusal sets the pace anew."""
+    return onboarding.but(pace_interval=0.0, pace_until=None)
 
 
 async def _commit(
@@ -262,7 +268,8 @@ async def _commit(
     dry_run: bool,
 ) -> View:
     """One batch: the onboarding with its new state, the steps, whatever else, the audit; then the tasks."""
-    changed = [(step, _released(record, changed, ports)) for step, record in changed]
+    if onboarding.hold != "pending":
+        changed = [(step, _released(record, changed, ports)) for step, record in changed]
     steps = [*(record for _, record in changed), *added]
     state, now = derived_state(onboarding.hold, steps), ports.now()
     onboarding = onboarding.but(state=state, finished_at=(onboarding.finished_at or now) if state == "done" else None)

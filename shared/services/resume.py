@@ -8,7 +8,7 @@ a lease; every part may fail without keeping the others from their work.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -38,6 +38,29 @@ GRACE = timedelta(seconds=5)
 PRESENCE_LOOKS = (60, 300, 1800, 7200, 21_600)
 PRESENCE_UNTIL = timedelta(days=14)
 PER_RUN = 500
+
+
+class _Each:
+    """One thing after the other: a fault of one keeps no other from its turn, and is told at the end. Many in a
+    row are an outage: then the rest would only wait for it."""
+
+    def __init__(self) -> None:
+        self.done, self._in_a_row = 0, 0
+        self._error: MusterError | None = None
+
+    async def do(self, work: Awaitable[int]) -> None:
+        try:
+            self.done += await work
+            self._in_a_row = 0
+        except MusterError as error:
+            self._error, self._in_a_row = error, self._in_a_row + 1
+            if self._in_a_row >= breakers.TRIP_AFTER:
+                raise
+
+    def total(self) -> int:
+        if self._error:
+            raise self._error
+        return self.done
 
 
 @dataclass
@@ -105,15 +128,15 @@ async def due_steps(ports: Ports) -> int:
 
 
 async def _reschedule(ports: Ports, query: Query) -> int:
-    count, cursor = 0, None
-    while count < PER_RUN:
+    each, cursor = _Each(), None
+    while each.done < PER_RUN:
         page = await ports.documents.query(Query(query.collection, query.where, query.order, 200, cursor, group=True))
         for item in page.items:
-            count += await _again(ports, Stored(Step.of(item.data), item.path, item.version))
+            await each.do(_again(ports, Stored(Step.of(item.data), item.path, item.version)))
         cursor = page.next_cursor
         if cursor is None:
             break
-    return count
+    return each.total()
 
 
 async def _again(ports: Ports, stored: Stored[Step]) -> int:
@@ -142,38 +165,49 @@ async def _running_again(ports: Ports, parent: str) -> None:
 
 async def unsettled(ports: Ports) -> int:
     """Onboardings whose last step was recorded by somebody who did not live to say so."""
-    count, before = 0, ports.now() - OVERDUE
+    each, before = _Each(), ports.now() - OVERDUE
     where: Any = [("state", "==", "running"), ("created_at", "<", before)]
     page = await ports.documents.query(Query("onboardings", where, "-created_at", PER_RUN))
     for item in page.items:
-        active = await ports.documents.query(Query(f"{item.path}/steps", [("state", "in", list(OPEN))], limit=1))
-        if not active.items:
-            await restate(ports, item.path)
-            count += 1
-    return count
+        await each.do(_settled(ports, item.path))
+    return each.total()
+
+
+async def _settled(ports: Ports, path: str) -> int:
+    active = await ports.documents.query(Query(f"{path}/steps", [("state", "in", list(OPEN))], limit=1))
+    if active.items:
+        return 0
+    await restate(ports, path)
+    return 1
 
 
 async def enrollments(ports: Ports) -> int:
     """Accounts for which no webhook came (Authentik gives up after seven minutes and says nothing)."""
     since = await watermark(ports)
     directory = await ports.directory()
-    begun, page, latest = 0, 1, since
+    each, page, latest = _Each(), 1, since
     while True:
         accounts = await directory.accounts(joined_after=since, page=page, size=100)
-        for account in accounts.items:
-            begun += await _enrolled(ports, account)
-            latest = max(latest, account.joined_at or latest)
+        for account in await _unknown(ports, accounts.items):
+            await each.do(_enrolled(ports, account))
+        latest = max([latest, *(account.joined_at for account in accounts.items if account.joined_at)])
         if accounts.next_page is None:
             break
         page = accounts.next_page
+    begun = each.total()
     await _advance(ports, latest - OVERLAP)
     return begun
 
 
+async def _unknown(ports: Ports, accounts: Sequence[Account]) -> list[Account]:
+    """Those without an onboarding, found in one round trip for all of them."""
+    paths = [ONBOARDINGS.path(ids.onboarding_id(account.uid)) for account in accounts]
+    documents = await ports.documents.get_many(paths) if paths else []
+    return [account for account, document in zip(accounts, documents, strict=True) if document is None]
+
+
 async def _enrolled(ports: Ports, account: Account) -> int:
     """Only who bears our invite, or was made by the enrollment flow; everybody else is not ours."""
-    if await ONBOARDINGS.find(ports.documents, ids.onboarding_id(account.uid)):
-        return 0
     if account.joined_at and account.joined_at > ports.now() - GRACE:
         return 0
     if not await _is_ours(ports, account):
@@ -221,15 +255,17 @@ async def _advance(ports: Ports, at: datetime) -> None:
 
 async def presence(ports: Ports) -> int:
     """Who was invited without ever having logged in: have they now?"""
-    now = ports.now()
-    page = await ports.documents.query(Query("onboardings", [("look_at", "<", now)], "look_at", 100))
-    chat = await ports.chat() if page.items else None
+    each = _Each()
+    page = await ports.documents.query(Query("onboardings", [("look_at", "<", ports.now())], "look_at", 100))
     for item in page.items:
-        onboarding = Onboarding.of(item.data)
-        assert chat is not None  # noqa: S101 - there are items
-        seen = await chat.has_profile(onboarding.matrix_id)
-        await change_parent(ports, item.path, _looked(seen, now))
-    return len(page.items)
+        await each.do(_look(ports, item.path, Onboarding.of(item.data).matrix_id))
+    return each.total()
+
+
+async def _look(ports: Ports, path: str, matrix_id: str) -> int:
+    seen = await (await ports.chat()).has_profile(matrix_id)
+    await change_parent(ports, path, _looked(seen, ports.now()))
+    return 1
 
 
 def _looked(seen: bool, now: datetime) -> Callable[[Any], Any]:

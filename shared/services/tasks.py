@@ -87,6 +87,8 @@ async def restate(ports: Ports, path: str) -> None:
 
     async def attempt() -> None:
         stored = parent_of(await ports.documents.get(path), path)
+        if stored.record.state == "done":
+            return  # somebody who ended at the same moment has said so; whoever opens a step again says that first
         steps = [step.record for step in await steps_of(ports.documents, path)]
         state = derived_state(getattr(stored.record, "hold", ""), steps)
         finished = (stored.record.finished_at or ports.now()) if state == "done" else None

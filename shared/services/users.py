@@ -208,11 +208,11 @@ async def _finish(ports: Ports, actor: Actor, account: Account, request: Request
     )
     start = _start(request, actor, added)
     verdict = await begin(ports, account, start)
-    await _rewrite(ports, request.but(made=True, account_pk=account.pk))
     shown = await view(ports, verdict.onboarding)
     account = await directory.account(account.pk) if added else account
-    record = audit(ports.now(), actor.name, "user.create", account.username, source=actor.source)
-    await ports.documents.write(audit_write(record.but(detail={"pk": account.pk, "groups": list(added)})))
+    # Whatever fails up to here can be repeated; from here on the way in counts as shown, so nothing may fail.
+    await _rewrite(ports, request.but(made=True, account_pk=account.pk))
+    await _audited(ports, actor, "user.create", account, {"groups": list(added)})
     return Made(account, shown, link, password)
 
 

@@ -94,7 +94,7 @@ async def town(faulty: FaultyStack) -> AsyncIterator[Town]:
 
 def _well(stack: FaultyStack) -> None:
     for route in stack.proxy.routes.values():
-        route.rate, route.delay, route.closed, route.drops = 0.0, 0.0, False, lambda _: False
+        route.be_well()
     impatient = Plan.read(stack.plan_file).timeout is not None
     QUICK.keep(stack.plan_file)
     if impatient or stack.is_dead("app"):

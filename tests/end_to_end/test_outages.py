@@ -91,10 +91,10 @@ async def test_authentik_is_down(town: Any) -> None:
     names, link = await town.newcomers(2)
     await town.enroll(link, names)
     notices = [webhook(town, name, await pk_of(town, name)) for name in names]
-    town.stack.proxy.routes["authentik"].closed = True
+    town.stack.proxy.routes["authentik"].closed = lambda _: True
     refused = [(await send(town, *notice)).status_code for notice in notices]
     swept = await town.sweep()
-    town.stack.proxy.routes["authentik"].closed = False
+    town.stack.proxy.routes["authentik"].be_well()
     again = await send(town, *notices[0])  # and of the other one nobody ever says anything again
     assert refused == [503, 503]
     assert "failed" not in swept or "enrollments" in swept["failed"]
@@ -105,11 +105,18 @@ async def test_authentik_is_down(town: Any) -> None:
 
 
 async def test_authentik_goes_down_after_the_webhook(town: Any) -> None:
-    """The group waits for Authentik while the member gets rooms, farewell and welcome all the same."""
+    """The group waits for Authentik and says since when, while rooms, farewell and welcome come all the same."""
     names, link = await town.newcomers(6)
-    town.stack.proxy.routes["authentik"].drops = lambda body: b'"pk"' in body  # a success without a user, never acted on
+    town.stack.proxy.routes["authentik"].closed = lambda path: "/core/users/" not in path or "/groups/" in path
+
+    def only_the_group_waits(onboarding: dict[str, Any]) -> bool:
+        states = {name: step["state"] for name, step in onboarding["steps"].items()}
+        return states.pop("groups") == "waiting" and set(states.values()) == {"done"}
+
     await town.enroll(link, names)
-    town.stack.proxy.routes["authentik"].drops = lambda _: False
+    found = await town.until(names, only_the_group_waits)
+    assert all(o["steps"]["groups"]["cause"].startswith("Authentik down since") for o in found)
+    town.stack.proxy.routes["authentik"].be_well()
     verdict = await town.verdict(names)
     assert verdict.holds, str(verdict)
 

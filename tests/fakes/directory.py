@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import itertools
 import re
@@ -57,15 +58,16 @@ class FakeDirectory:
         self._enrolled.add(username)
         return self.add_account(username, name, email, dict(fixed_data.get("attributes", {})))
 
-    def _enter(self, method: str) -> None:
+    async def _enter(self, method: str) -> None:
         self.calls.append(method)
+        await asyncio.sleep(0)  # others have their turn, as with a real server
         if faults := self._faults.get(method):
             raise faults.pop(0)
 
     # ---- Directory
 
     async def create_invitation(self, name: str, expires_at: datetime, fixed_data: Data) -> Invitation:
-        self._enter("create_invitation")
+        await self._enter("create_invitation")
         if not re.fullmatch(r"[-a-zA-Z0-9_]+", name):
             raise Invalid.field("name", "letters, digits, hyphens and underscores only")
         pk = str(uuid4())
@@ -74,11 +76,11 @@ class FakeDirectory:
         return self.invitations[pk][0]
 
     async def find_invitation(self, name: str) -> Invitation | None:
-        self._enter("find_invitation")
+        await self._enter("find_invitation")
         return next((found for found, _ in self.invitations.values() if found.name == name), None)
 
     async def update_invitation(self, pk: str, expires_at: datetime, fixed_data: Data) -> Invitation:
-        self._enter("update_invitation")
+        await self._enter("update_invitation")
         if pk not in self.invitations:
             raise NotFound("no such invitation")
         changed = replace(self.invitations[pk][0], expires_at=expires_at)
@@ -86,11 +88,11 @@ class FakeDirectory:
         return changed
 
     async def delete_invitation(self, pk: str) -> None:
-        self._enter("delete_invitation")
+        await self._enter("delete_invitation")
         self.invitations.pop(pk, None)
 
     async def account(self, pk: int) -> Account:
-        self._enter("account")
+        await self._enter("account")
         return self._account(pk)
 
     def _account(self, pk: int) -> Account:
@@ -102,11 +104,11 @@ class FakeDirectory:
         return replace(account, groups=names, superuser=bool(grants & set(account.group_pks)))
 
     async def account_named(self, username: str) -> Account | None:
-        self._enter("account_named")
+        await self._enter("account_named")
         return next((self._account(row.pk) for row in self._accounts.values() if row.username == username), None)
 
     async def account_marked(self, attribute: str, value: str) -> Account | None:
-        self._enter("account_marked")
+        await self._enter("account_marked")
         rows = self._accounts.values()
         return next((self._account(row.pk) for row in rows if row.attributes.get(attribute) == value), None)
 
@@ -120,7 +122,7 @@ class FakeDirectory:
         page: int = 1,
         size: int = 50,
     ) -> Accounts:
-        self._enter("accounts")
+        await self._enter("accounts")
         if group and group not in {name for name, *_ in self._groups.values()}:
             raise Invalid.field("groups_by_name", "no such group")
         rows = [
@@ -138,7 +140,7 @@ class FakeDirectory:
         return Accounts(shown, page + 1 if page * size < len(rows) else None, len(rows))
 
     async def create_account(self, *, username: str, name: str, email: str, attributes: Data) -> Account:
-        self._enter("create_account")
+        await self._enter("create_account")
         self._judge(username, email, None)
         return self.add_account(username, name, email, dict(attributes))
 
@@ -160,7 +162,7 @@ class FakeDirectory:
         active: bool | None = None,
         attributes: Data | None = None,
     ) -> Account:
-        self._enter("update_account")
+        await self._enter("update_account")
         account = self._account(pk)
         self._judge(username, email, pk)
         merged = {
@@ -178,23 +180,23 @@ class FakeDirectory:
         return self._account(pk)
 
     async def delete_account(self, pk: int) -> None:
-        self._enter("delete_account")
+        await self._enter("delete_account")
         self._accounts.pop(pk, None)
 
     async def recovery_link(self, pk: int) -> str | None:
-        self._enter("recovery_link")
+        await self._enter("recovery_link")
         self._account(pk)
         return f"{self.base}/if/flow/recovery/?flow_token={uuid4().hex}" if self.recovery else None
 
     async def set_password(self, pk: int, password: str) -> None:
-        self._enter("set_password")
+        await self._enter("set_password")
         self._account(pk)
         if not password:
             raise Invalid.field("password", "must not be empty")
         self.passwords[pk] = password
 
     async def groups(self) -> list[Group]:
-        self._enter("groups")
+        await self._enter("groups")
         return self._listed()
 
     def _listed(self) -> list[Group]:
@@ -205,12 +207,12 @@ class FakeDirectory:
         return superuser or any(self._grants_all(parent) for parent in parents)
 
     async def add_to_group(self, group_pk: str, account_pk: int) -> None:
-        self._enter("add_to_group")
+        await self._enter("add_to_group")
         others = self._others(group_pk, account_pk)
         self._accounts[account_pk] = replace(self._accounts[account_pk], group_pks=(*others, group_pk))
 
     async def remove_from_group(self, group_pk: str, account_pk: int) -> None:
-        self._enter("remove_from_group")
+        await self._enter("remove_from_group")
         others = self._others(group_pk, account_pk)
         self._accounts[account_pk] = replace(self._accounts[account_pk], group_pks=others)
 
@@ -220,12 +222,12 @@ class FakeDirectory:
         return tuple(pk for pk in self._account(account_pk).group_pks if pk != group_pk)
 
     async def enrolled_by_flow(self, username: str) -> bool:
-        self._enter("enrolled_by_flow")
+        await self._enter("enrolled_by_flow")
         return username in self._enrolled
 
     async def check(self) -> list[Finding]:
-        self._enter("check")
+        await self._enter("check")
         return self.findings or [Finding("authentik server", True, "a fake")]
 
     async def close(self) -> None:
-        self._enter("close")
+        await self._enter("close")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
 from shared.ports import Document, Documents, Page, Query, Write
@@ -27,6 +28,7 @@ class FaultyDocuments:
         self._planned.clear()
 
     async def write(self, *writes: Write) -> list[str]:
+        await asyncio.sleep(0)  # others have their turn, as with a real store
         self.writes += 1
         error, after = self._planned.pop(self.writes, (None, False))
         if error and not after:
@@ -37,12 +39,15 @@ class FaultyDocuments:
         return versions
 
     async def get(self, path: str) -> Document | None:
+        await asyncio.sleep(0)
         return await self.inner.get(path)
 
     async def get_many(self, paths: Sequence[str]) -> list[Document | None]:
+        await asyncio.sleep(0)
         return await self.inner.get_many(paths)
 
     async def query(self, query: Query) -> Page:
+        await asyncio.sleep(0)
         return await self.inner.query(query)
 
     async def count(self, query: Query) -> int:

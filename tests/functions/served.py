@@ -38,7 +38,9 @@ PLANTED = {
 }
 """Secrets that no log, answer or problem may ever show."""
 
-DIRECTORY_READS = set("account account_named account_marked accounts groups find_invitation enrolled_by_flow check".split())
+DIRECTORY_READS = set(
+    "account account_named account_marked accounts groups find_invitation enrolled_by_flow check".split()
+)
 CHAT_READS = set(
     "whoami resolve membership has_profile power is_encrypted find_sent joined_rooms room rooms rooms_of direct_rooms "
     "check".split()
@@ -239,7 +241,7 @@ def names(body: Mapping[str, Any]) -> list[str]:
 
 
 async def walk(service: Service, path: str, limit: int, **params: Any) -> list[dict[str, Any]]:
-    """Every item of a list, page by page."""
+    """Every item of a list, page by page, while time goes on."""
     items: list[dict[str, Any]] = []
     cursor: str | None = None
     for _ in range(200):
@@ -250,6 +252,7 @@ async def walk(service: Service, path: str, limit: int, **params: Any) -> list[d
         assert len(page["items"]) <= limit
         items += page["items"]
         cursor = page["next_cursor"]
+        service.world.pause(milliseconds=10)
         if cursor is None:
             return items
     raise AssertionError("the list has no end")

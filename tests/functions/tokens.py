@@ -95,7 +95,9 @@ def _jwks(name: str) -> bytes:
 def _signed(claims: dict[str, Any], signed_by: str, algorithm: str) -> str:
     now = int(time.time())
     kept = {name: value for name, value in ({"iat": now, "exp": now + 600} | claims).items() if value is not None}
-    secret: Any = {"RS256": key(signed_by), "none": None}.get(algorithm, "a-shared-secret-that-is-long-enough-for-hs256")
+    secret: Any = {"RS256": key(signed_by), "none": None}.get(
+        algorithm, "a-shared-secret-that-is-long-enough-for-hs256"
+    )
     return jwt.encode(kept, secret, algorithm=algorithm, headers={"kid": signed_by})
 
 

@@ -50,7 +50,13 @@ def routes() -> list[tuple[str, str]]:
 
 
 async def refused_everywhere(service: Service, status: int, **more: Any) -> None:
-    for method, path in [*routes(), ("GET", "/api/openapi.json"), ("GET", "/api/nothing"), ("PUT", "/api"), ("GET", "/api/")]:
+    for method, path in [
+        *routes(),
+        ("GET", "/api/openapi.json"),
+        ("GET", "/api/nothing"),
+        ("PUT", "/api"),
+        ("GET", "/api/"),
+    ]:
         answer = await service.send("admin", method, path, **more)
         problem(answer, status)
         assert (answer.headers.get("www-authenticate") == "Bearer") is (status == 401)
@@ -64,7 +70,9 @@ async def test_nobody_is_nobody(service: Service) -> None:
     await refused_everywhere(service, 401)
 
 
-@pytest.mark.parametrize("header", ["Bearer", "Bearer ", f"Basic {API_KEY}", API_KEY, f"Token {API_KEY}", "Bearer \xff\xfe"])
+@pytest.mark.parametrize(
+    "header", ["Bearer", "Bearer ", f"Basic {API_KEY}", API_KEY, f"Token {API_KEY}", "Bearer \xff\xfe"]
+)
 async def test_only_bearer_counts(service: Service, header: str) -> None:
     """A key in any other form than `Authorization: Bearer` is none."""
     answer = await service.send("admin", "GET", "/api/rooms", headers={"Authorization": header.encode("latin-1")})

@@ -51,7 +51,11 @@ async def test_a_part_that_crashes(service: Service, world: World) -> None:
 
 async def test_with_hardly_a_setting(service: Service, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """With nothing set but a key to come in, the self-check answers and names every missing setting."""
-    service.env = {"MUSTER_STORE": "sqlite", "MUSTER_DATA_DIR": str(tmp_path), "ADMIN_API_KEYS": key_entry("ops", API_KEY)}
+    service.env = {
+        "MUSTER_STORE": "sqlite",
+        "MUSTER_DATA_DIR": str(tmp_path),
+        "ADMIN_API_KEYS": key_entry("ops", API_KEY),
+    }
     monkeypatch.setattr(shared.wiring, "factory", lambda _: Wiring(service.wire(_).settings))
     answer = await service.api("GET", "/api/self-check")
     assert answer.status_code == 200, answer.text

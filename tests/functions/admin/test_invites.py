@@ -97,7 +97,9 @@ async def test_a_wrong_field_of_a_change(service: Service, field: str) -> None:
 
 async def test_all_that_is_wrong_at_once(service: Service) -> None:
     """One answer names every wrong field, the missing one too."""
-    body = problem(await service.api("POST", "/api/invites", json={"email": "x", "max_uses": 0, "rooms": ["a", "b"]}), 400)
+    body = problem(
+        await service.api("POST", "/api/invites", json={"email": "x", "max_uses": 0, "rooms": ["a", "b"]}), 400
+    )
     assert names(body) == ["label", "rooms.0", "rooms.1", "email", "max_uses"]
 
 
@@ -169,9 +171,9 @@ async def test_the_same_key_for_another_body(service: Service) -> None:
 async def test_the_same_key_at_the_same_moment(service: Service, world: World) -> None:
     """Eight requests with one key at once make one invite and one invitation."""
     send = service.api("POST", "/api/invites", json=GOOD, headers={"Idempotency-Key": "k"})
-    answers = await asyncio.gather(send, *(
-        service.api("POST", "/api/invites", json=GOOD, headers={"Idempotency-Key": "k"}) for _ in range(7)
-    ))
+    answers = await asyncio.gather(
+        send, *(service.api("POST", "/api/invites", json=GOOD, headers={"Idempotency-Key": "k"}) for _ in range(7))
+    )
     assert {answer.status_code for answer in answers} <= {200, 201}
     assert len({answer.json()["id"] for answer in answers}) == 1
     assert len(world.authentik.invitations) == 1
@@ -253,7 +255,9 @@ async def test_a_revoked_invite(service: Service, world: World) -> None:
     assert service.acts() == before
 
 
-@pytest.mark.parametrize("name", ["inv_unknown", "x" * 300, "..", "%00", "%E2%80%A8", "inv%2Fsteps", "__name__", "%ED%A0%80"])
+@pytest.mark.parametrize(
+    "name", ["inv_unknown", "x" * 300, "..", "%00", "%E2%80%A8", "inv%2Fsteps", "__name__", "%ED%A0%80"]
+)
 async def test_an_unknown_invite(service: Service, name: str) -> None:
     """An id that is none of ours, however it is written, is a 404 for reading, editing and revoking."""
     for method, path in (("GET", ""), ("PATCH", ""), ("POST", "/revoke")):

@@ -63,7 +63,9 @@ async def test_a_member_whose_name_has_a_slash(service: Service, world: World) -
     assert [room["room_id"] for room in answer.json()["items"]] == [ops]
 
 
-@pytest.mark.parametrize("name", ["ada", "@ada", "@ada:", "@a b:x.test", "%00", "@%00:x.test", "@josé:x.test", "x" * 300])
+@pytest.mark.parametrize(
+    "name", ["ada", "@ada", "@ada:", "@a b:x.test", "%00", "@%00:x.test", "@josé:x.test", "x" * 300]
+)
 async def test_no_matrix_id(service: Service, name: str) -> None:
     """What is no Matrix id is a 400 on `matrix_id`."""
     assert names(problem(await service.api("GET", f"/api/members/{name}/rooms"), 400)) == ["matrix_id"]
@@ -120,10 +122,13 @@ async def test_removed_from_nowhere(service: Service) -> None:
     assert (started.status_code, started.json()["job"]["state"]) == (202, "done")
 
 
-@pytest.mark.parametrize(("act", "field"), [
-    *(("invite", field) for field in wrong.ROOMS_INVITE),
-    *(("remove", field) for field in wrong.ROOMS_REMOVE),
-])
+@pytest.mark.parametrize(
+    ("act", "field"),
+    [
+        *(("invite", field) for field in wrong.ROOMS_INVITE),
+        *(("remove", field) for field in wrong.ROOMS_REMOVE),
+    ],
+)
 async def test_a_wrong_field(service: Service, act: str, field: str) -> None:
     """Every wrong value of every field is a 400 that names the field, and no job is made."""
     table = wrong.ROOMS_INVITE if act == "invite" else wrong.ROOMS_REMOVE
@@ -158,7 +163,9 @@ async def test_the_same_key_is_the_same_job(service: Service, world: World, act:
     assert service.acts() == before
 
 
-@pytest.mark.parametrize("room", ["!" + "x" * 254, "#" + "\u00e9" * 240 + ":fake.test", "#a/b%2F:fake.test", "#" + "/" * 200 + ":x"])
+@pytest.mark.parametrize(
+    "room", ["!" + "x" * 254, "#" + "\u00e9" * 240 + ":fake.test", "#a/b%2F:fake.test", "#" + "/" * 200 + ":x"]
+)
 async def test_rooms_with_odd_names(service: Service, room: str) -> None:
     """However long or odd a room's name is, its step runs and ends, and can be named."""
     started = await service.api("POST", "/api/rooms/invite", json={"matrix_id": ADA, "rooms": [room]})

@@ -57,7 +57,9 @@ async def test_an_account_and_the_way_in(service: Service, world: World) -> None
     assert (record["actor"], record["target"], record["detail"]["pk"]) == ("key:ops", "jose.n", account["pk"])
 
 
-@pytest.mark.parametrize(("name", "start"), [("José", "jose-"), ("李", "li-"), ("Ada Maria", "ada-"), ("!?", "member-")])
+@pytest.mark.parametrize(
+    ("name", "start"), [("José", "jose-"), ("李", "li-"), ("Ada Maria", "ada-"), ("!?", "member-")]
+)
 async def test_a_username_from_the_name(service: Service, name: str, start: str) -> None:
     """A username that people can say comes from the first name, whatever its alphabet."""
     assert (await made(service, first_name=name))["user"]["username"].startswith(start)
@@ -160,7 +162,11 @@ async def test_the_same_key_is_the_same_user(service: Service, world: World) -> 
     assert (first.status_code, again.status_code) == (201, 200)
     assert again.json()["user"] == first.json()["user"]
     assert again.json()["onboarding"]["id"] == first.json()["onboarding"]["id"]
-    assert (again.json()["recovery_link"], again.json()["temporary_password"], again.json()["secret_shown"]) == (None, None, True)
+    assert (again.json()["recovery_link"], again.json()["temporary_password"], again.json()["secret_shown"]) == (
+        None,
+        None,
+        True,
+    )
     problem(await service.api("POST", "/api/users", json=GOOD | {"last_name": "L"}, headers=headers), 409)
     assert service.acts() == before
     other = await service.api("POST", "/api/users", json=GOOD, headers=headers, token=OTHER_API_KEY)
@@ -208,6 +214,7 @@ async def test_finding_somebody(service: Service, world: World) -> None:
         ({"active": "false"}, ["bee"]),
         ({"active": "true", "group": "staff", "q": "AD"}, ["ada"]),
         ({"q": "nobody"}, []),
+        ({"q": "", "active": "", "group": ""}, ["ada", "bee", "ada2"]),
     ):
         answer = await service.api("GET", "/api/users", params=query)
         assert [item["username"] for item in answer.json()["items"]] == found, query
@@ -231,7 +238,11 @@ async def test_an_edit_merges(service: Service, world: World) -> None:
     )
     assert answer.status_code == 200, answer.text
     assert answer.json()["attributes"] == {"a": "1", "c": 3, "d": True, "e": 0.5, "muster_invite": "inv_1"}
-    assert (answer.json()["name"], answer.json()["email"], answer.json()["groups"]) == ("Ada L.", "ada@x.test", ["crew"])
+    assert (answer.json()["name"], answer.json()["email"], answer.json()["groups"]) == (
+        "Ada L.",
+        "ada@x.test",
+        ["crew"],
+    )
     assert world.authentik._accounts[account.pk].group_pks == (crew,)
     [record] = await service.audit("user.edit")
     assert record["detail"]["fields"] == ["attributes", "groups", "name"]
@@ -324,7 +335,7 @@ ACTS = [
 async def test_nobody_of_that_number(service: Service, method: str, path: str) -> None:
     """An unknown pk is a 404, something that is no pk a 400 on `pk`; neither does anything, tried or not."""
     body: dict[str, Any] = {"json": {"name": "x"}} if method == "PATCH" else {}
-    for query in ("", "?dry_run=true"):
+    for query in ("", "?dry_run=true") if method != "GET" else ("",):
         problem(await service.api(method, f"/api/users/999{path}{query}", **body), 404)
         for pk in ("0", "-1", "1.5", "ada", "2147483648", "9" * 400, "%00", "\u0663", "true"):
             assert names(problem(await service.api(method, f"/api/users/{pk}{path}{query}", **body), 400)) == ["pk"]

@@ -88,6 +88,7 @@ async def test_a_day_of_outage_exhausts_nothing() -> None:
     assert all(f"since {since:%H:%M}" in step.cause for step in on_matrix(steps) if step.state == "waiting")
     assert len(world.homeserver.calls) < 24 * 60
     world.homeserver._planned.clear()
+    world.pause(minutes=6)
     await world.live()
     await at_home(world, onboarding, MEMBER)
     assert await breakers.all_open(world) == []
@@ -164,4 +165,6 @@ async def test_it_is_shown_in_the_self_check() -> None:
     world = World()
     await breakers.trip(world, "matrix", "no answer")
     findings = [finding for finding in await self_check(world, ()) if finding.name == "neighbours"]
-    assert [(finding.ok, finding.detail[:22]) for finding in findings] == [(False, "Matrix down since " + f"{world.now():%H:%M}"[:4])]
+    assert [(finding.ok, finding.detail[:22]) for finding in findings] == [
+        (False, "Matrix down since " + f"{world.now():%H:%M}"[:4])
+    ]

@@ -10,7 +10,16 @@ from tests.world import World, at_home
 
 MEMBER = "@ada:fake.test"
 WRITES = 26
-CHAT_CALLS = ("invite", "whoami", "membership", "is_encrypted", "send", "create_direct_room", "kick", "set_direct_rooms")
+CHAT_CALLS = (
+    "invite",
+    "whoami",
+    "membership",
+    "is_encrypted",
+    "send",
+    "create_direct_room",
+    "kick",
+    "set_direct_rooms",
+)
 DIRECTORY_CALLS = ("account_named", "groups", "add_to_group", "find_invitation", "delete_invitation", "accounts")
 
 

@@ -178,7 +178,9 @@ async def test_the_first_try_looks_nowhere() -> None:
     world, onboarding = await begun()
     await world.live()
     assert world.homeserver.called("find_sent") == []
-    assert all(stored.record.sent_device in ("", "FAKE") for stored in await steps_of(world.store, f"onboardings/{onboarding}"))
+    assert all(
+        stored.record.sent_device in ("", "FAKE") for stored in await steps_of(world.store, f"onboardings/{onboarding}")
+    )
 
 
 # ------------------------------------------------------------------ m.direct

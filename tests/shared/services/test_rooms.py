@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from functions.admin.models import step_detail
-from shared.domain.errors import Refused, Unreachable
+from shared.domain.errors import Refused, TryLater, Unreachable
 from shared.domain.onboarding import Step
 from shared.services import onboardings
 from shared.services.onboardings import Wanted
@@ -196,8 +196,6 @@ async def test_removal_though_the_farewell_failed(reason: str) -> None:
     elif reason == "refused":
         world.homeserver.fail_next(Refused("no", code="M_ODD"), method="is_encrypted")
     else:
-        from shared.domain.errors import TryLater
-
         world.homeserver.fail_next(TryLater("hiccup"), times=10, method="is_encrypted")
     await world.once(world.due("indoc_farewell")) if reason != "faults" else None
     await world.live()
@@ -293,7 +291,11 @@ async def test_they_come_to_indoc_later() -> None:
     world.arrive("ada")
     await world.live(hours=7, on=True)
     await at_home(world, onboarding, MEMBER)
-    order = [name for name, args in world.homeserver.calls if name == "kick" or (name == "send" and args[0] == world.policy.indoc)]
+    order = [
+        name
+        for name, args in world.homeserver.calls
+        if name == "kick" or (name == "send" and args[0] == world.policy.indoc)
+    ]
     assert order == ["send", "kick"]
 
 

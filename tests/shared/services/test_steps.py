@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from itertools import pairwise
 
 import pytest
 
 from shared.domain.errors import Limited, Misconfigured, NotFound, Refused, TryLater, Unreachable
 from shared.domain.onboarding import MAX_FAULTS
+from shared.ports import Task
 from shared.repositories import ONBOARDINGS, steps_of
 from shared.services.actions import ACTIONS, actions_of
+from shared.services.breakers import trip
 from shared.services.onboardings import retry
-from shared.services.steps import CLAIM, Claimed, run_step
+from shared.services.steps import CLAIM, Act, Claimed, Ending, run_step
 from tests.fakes.faulty_documents import Killed
 from tests.world import ADMIN, World, at_home
 
@@ -27,7 +30,7 @@ async def begun(rooms: int = 1, *, there: bool = True, **fields: object) -> tupl
     return world, (await world.enrolled("ada")).onboarding
 
 
-def room_task(world: World, number: int = 0):  # type: ignore[no-untyped-def]  # noqa: ANN201
+def room_task(world: World, number: int = 0) -> Task:
     return world.due(f"room:{world.policy.default_rooms[number]}")
 
 
@@ -83,7 +86,7 @@ async def test_a_claim_taken_over_records_nothing() -> None:
     world, onboarding = await begun()
     task = room_task(world)
 
-    async def slow(act):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    async def slow(act: Act) -> Ending:
         world.pause(seconds=100)
         assert await world.once(task) == "done"
         return await ACTIONS["room"](act)
@@ -120,9 +123,7 @@ async def test_an_open_breaker_leaves_a_running_step_alone() -> None:
     world, onboarding = await begun()
     task = room_task(world)
 
-    async def slow(act):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-        from shared.services.breakers import trip
-
+    async def slow(act: Act) -> Ending:
         await trip(world, "matrix", "down")
         with pytest.raises(Claimed):
             await world.once(task)
@@ -250,8 +251,7 @@ async def test_each_act_is_audited_once() -> None:
     await world.live()
     acts = [record for record in await world.audits() if record["action"].startswith("step.")]
     assert sorted(record["action"] for record in acts) == sorted(
-        ["step.invitation", "step.room", "step.room", "step.indoc_farewell", "step.indoc_removal"]
-        + ["step.hello", "step.welcome"]
+        f"step.{kind}" for kind in "invitation room room indoc_farewell indoc_removal hello welcome".split()
     )
     assert {record["outcome"] for record in acts} == {"done"}
     assert all(record["target"] == MEMBER for record in acts)
@@ -283,7 +283,7 @@ async def test_after_the_first_refusal_nobody_asks_in_vain() -> None:
     await world.work()
     steps = [step for step in (await world.steps(onboarding)).values() if step.kind == "room"]
     queued = sorted(step.due_at for step in steps if step.state == "scheduled" and step.due_at)
-    gaps = {round((later - earlier).total_seconds()) for earlier, later in zip(queued, queued[1:], strict=False)}
+    gaps = {round((later - earlier).total_seconds()) for earlier, later in pairwise(queued)}
     assert len(queued) == 5
     assert gaps == {340}
     assert sum(step.attempts for step in steps) == 6

@@ -1,0 +1,94 @@
+"""Each benchmark runs, in its small version, and counts what it should; what it measured is nobody's promise."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from benchmarks import cold, growth, onboarding, warm
+from benchmarks.__main__ import as_json, main
+from benchmarks.common import Figures, Report, median, ratio, shown
+from benchmarks.load import LENGTH
+
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(240)]
+
+
+def row(report: Report, name: str) -> Figures:
+    """The only row whose name begins so."""
+    [found] = [row for row in report.rows if str(row["name"]).startswith(name)]
+    return found
+
+
+def number(figures: Figures, column: str) -> float:
+    value = figures[column]
+    assert isinstance(value, int | float), f"{column} is {value!r}"
+    return value
+
+
+def test_cold_starts_answer() -> None:
+    """Every program of the small run answers its real first question, and has used CPU and memory for it."""
+    report = cold.run(small=True)
+    assert {row["name"] for row in report.rows} == set(cold.SMALL)
+    for figures in report.rows:
+        assert number(figures, "CPU ms") > 0
+        assert number(figures, "MiB") > 5
+
+
+def test_every_entry_point_is_measured() -> None:
+    """An entry point that is added to main.py is added to the cold starts."""
+    from main import ENTRY_POINTS
+
+    assert {variant.target for variant in cold.VARIANTS if variant.source == cold.MAIN} == set(ENTRY_POINTS)
+
+
+def test_an_onboarding_is_counted() -> None:
+    """Each room more is one call to Matrix and one task more; what is left over stays below 8 calls."""
+    report = onboarding.run(small=True)
+    one, three = row(report, "1 rooms"), row(report, "3 rooms")
+    for column in ("Matrix", "tasks", "requests"):
+        assert number(three, column) - number(one, column) == 2, column
+    assert 0 < number(three, "Matrix") - 3 < 8
+    assert number(three, "Authentik") >= 1
+    assert number(three, "written") > number(one, "written")
+    alone = row(report, "3 invites, 0 ms of delay: Muster")
+    assert 3 <= number(alone, "Matrix") <= 4
+
+
+def test_calls_do_not_grow_with_the_rooms_of_the_bot() -> None:
+    """The bot in more rooms asks no more of the homeserver."""
+    report = growth.run(small=True)
+    beyond = [number(figures, "beyond N") for figures in report.rows]
+    assert len(beyond) == 2
+    assert len(set(beyond)) == 1
+    assert 0 < beyond[0] < 8
+
+
+def test_warm_requests_are_answered() -> None:
+    """Every subject answers under load, with 200 alone."""
+    report = warm.run(small=True)
+    assert len(report.rows) == 6
+    assert all(number(figures, "8: per s") > 0 and number(figures, "64: per s") > 0 for figures in report.rows)
+
+
+def test_the_command_refuses_what_it_does_not_know(capsys: pytest.CaptureFixture[str]) -> None:
+    """A benchmark that does not exist is named, and nothing is started."""
+    with pytest.raises(SystemExit):
+        main(["cold", "hot"])
+    assert "there is no benchmark hot" in capsys.readouterr().err
+
+
+def test_figures_are_written_as_json() -> None:
+    """The table's figures are in the file, for whoever compares two runs."""
+    found = Report("cold", "Cold", [{"name": "hello", "CPU ms": 1.5, "x hello": None}], ["a note"])
+    [written] = json.loads(as_json([found]))["benchmarks"]
+    assert written == found.as_data()
+    assert "1.50" in found.as_text()
+
+
+def test_small_things() -> None:
+    """Medians, ratios and cells are what they say; a length is found whatever its case."""
+    assert median([3, 1, 2]) == 2
+    assert (ratio(3, 2), ratio(1, 0)) == (1.5, None)
+    assert [shown(value) for value in (None, 0.125, 12.34, 123.4, 5, "x")] == ["", "0.12", "12.3", "123", "5", "x"]
+    assert LENGTH.search(b"HTTP/1.1 200 OK\r\nContent-Length: 12")

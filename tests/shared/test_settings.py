@@ -1,0 +1,140 @@
+"""Settings: read late, named when they are missing, never shown."""
+
+from __future__ import annotations
+
+import pytest
+
+from shared.domain.errors import Misconfigured
+from shared.settings import BY_NAME, SETTINGS, Settings
+
+COMPLETE = {
+    "AUTHENTIK_URL": "https://auth.example.test/",
+    "AUTHENTIK_API_TOKEN": "a-token",
+    "AUTHENTIK_WEBHOOK_SECRETS": "newer, older,,",
+    "MATRIX_HOMESERVER": "https://matrix.example.test",
+    "MATRIX_ACCESS_TOKEN": "another-token",
+    "MATRIX_USER_ID": "@muster:example.test",
+    "MATRIX_DOMAIN": "example.test",
+    "TASKS_SERVICE_ACCOUNT": "tasks@example.test",
+    "TASKS_URL_TEMPLATE": "https://example.test/{entry_point}",
+}
+
+
+def test_complete() -> None:
+    """What is required is enough: everything else has a default that can be read."""
+    settings = Settings(COMPLETE)
+    assert settings.problems() == []
+    settings.require("authentik", "webhook", "admin", "matrix", "onboarding", "store", "tasks", "stack")
+    assert {setting.name for setting in SETTINGS if setting.default is None} == set(COMPLETE)
+    assert all(settings[setting.name] is not None for setting in SETTINGS)
+
+
+def test_every_missing_name_in_one_message() -> None:
+    """All that is missing of the concerns asked for is said at once, each once, and nothing of other concerns."""
+    with pytest.raises(Misconfigured) as caught:
+        Settings({}).require("matrix", "onboarding")
+    named = [setting.name for setting in SETTINGS if f"{setting.name} is not set" in caught.value.cause]
+    assert named == ["MATRIX_HOMESERVER", "MATRIX_ACCESS_TOKEN", "MATRIX_USER_ID", "MATRIX_DOMAIN"]
+    assert caught.value.fix
+    assert len(Settings({}).problems()) == len(COMPLETE)
+
+
+@pytest.mark.parametrize("name", COMPLETE)
+def test_blanks_are_nothing(name: str) -> None:
+    """A setting that holds only blanks is missing."""
+    [problem] = Settings(COMPLETE | {name: " \n "}).problems()
+    assert problem.startswith(f"{name} is not set")
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "read"),
+    [
+        ("AUTHENTIK_URL", " https://auth.example.test/ ", "https://auth.example.test"),
+        ("AUTHENTIK_URL", "http://127.0.0.1:9000/auth/", "http://127.0.0.1:9000/auth"),
+        ("AUTHENTIK_ISSUER", "https://auth.example.test/o/muster/", "https://auth.example.test/o/muster/"),
+        ("TASKS_OIDC_JWKS", "http://127.0.0.1:1/jwks/", "http://127.0.0.1:1/jwks/"),
+        ("AUTHENTIK_WEBHOOK_SECRETS", " newer, older,, ", ("newer", "older")),
+        ("MATRIX_DEFAULT_ROOMS", "!a:x.test, #ops:x.test", ("!a:x.test", "#ops:x.test")),
+        ("MATRIX_DEFAULT_ROOMS", "!withoutserver", ("!withoutserver",)),
+        ("MATRIX_INDOC_ROOM_ID", "", ""),
+        ("AUTO_REMOVE_FROM_INDOC", "No", False),
+        ("AUTO_REMOVE_FROM_INDOC", "", True),
+        ("MATRIX_DISABLE_SSL_VERIFICATION", "0", False),
+        ("WELCOME_DELAY_SECONDS", "2.5", 2.5),
+        ("WELCOME_DELAY_SECONDS", "0", 0.0),
+        ("MUSTER_ENV", "", "production"),
+    ],
+)
+def test_as_it_is_read(name: str, given: str, read: object) -> None:
+    """Values are read as what they are; blanks around them and blank entries fall away."""
+    assert Settings({name: given})[name] == read
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("AUTHENTIK_URL", ("auth.hidden.test", "ftp://hidden", "https://", "http://[hidden", "https://a:hidden", "https://hid den")),
+        ("AUTHENTIK_ISSUER", ("hidden", "hidden://x")),
+        ("PUBLIC_URL", ("hidden",)),
+        ("TASKS_OIDC_JWKS", ("hidden",)),
+        ("MATRIX_USER_ID", ("hidden", "@hidden", "@:hidden")),
+        ("MATRIX_INDOC_ROOM_ID", ("hidden", "#hidden", "!")),
+        ("MATRIX_DEFAULT_ROOMS", ("!a:x.test,hidden",)),
+        ("AUTO_REMOVE_FROM_INDOC", ("hidden", "2")),
+        ("WELCOME_DELAY_SECONDS", ("hidden", "-1", "86401", "nan", "inf", "1e3", "5 s")),
+        ("MUSTER_STORE", ("hidden", "SQLite")),
+        ("MUSTER_ENV", ("hidden", "Production")),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_read(name: str, values: tuple[str, ...]) -> None:
+    """A malformed value is named with what is expected; the value itself is never in the message."""
+    for value in values:
+        settings = Settings(COMPLETE | {name: value})
+        [problem] = settings.problems(BY_NAME[name].concern)
+        assert problem.startswith(f"{name} is not valid: expected ")
+        assert value not in problem.removeprefix(f"{name} is not valid: expected ") or len(value) < 3
+        assert "hid" not in problem
+        with pytest.raises(Misconfigured, match=name):
+            settings[name]
+
+
+@pytest.mark.parametrize("name", [setting.name for setting in SETTINGS if setting.secret])
+def test_a_secret_may_be_a_name(name: str) -> None:
+    """The name of a secret of Secret Manager stands for its value: it is no malformed value itself."""
+    address = "projects/p/secrets/s/versions/latest"
+    settings = Settings(COMPLETE | {name: address})
+    assert settings.problems() == []
+    assert (settings.raw(name), settings[name]) == (address, address)
+
+
+def test_only_secrets_may_be_names() -> None:
+    """Anything else is read as it stands."""
+    assert Settings(COMPLETE | {"MATRIX_USER_ID": "projects/p/secrets/s/versions/1"}).problems("matrix")
+
+
+@pytest.mark.parametrize(("env", "refused"), [("production", True), ("", True), ("nonsense", True), ("local", False)])
+def test_certificates_are_checked_in_production(env: str, refused: bool) -> None:
+    """MATRIX_DISABLE_SSL_VERIFICATION stops what needs Matrix, unless MUSTER_ENV says that this is no production."""
+    settings = Settings(COMPLETE | {"MATRIX_DISABLE_SSL_VERIFICATION": "true", "MUSTER_ENV": env})
+    assert any("MATRIX_CA_BUNDLE" in problem for problem in settings.problems("matrix")) is refused
+    assert settings.problems("authentik") == []
+
+
+def test_it_is_production_unless_said_otherwise() -> None:
+    """Nothing set is production; a misspelt value is neither and says so."""
+    assert Settings({}).production
+    assert not Settings({"MUSTER_ENV": "local"}).production
+    with pytest.raises(Misconfigured):
+        assert Settings({"MUSTER_ENV": "prod"}).production
+
+
+def test_settings_do_not_show_themselves() -> None:
+    """Neither a print nor a traceback shows a value."""
+    settings = Settings(COMPLETE)
+    assert not any(value in f"{settings!r} {settings}" for value in COMPLETE.values())
+
+
+def test_every_setting_says_what_it_is_for() -> None:
+    """Each has one line for a person, and names are unique."""
+    assert all(setting.about and "\n" not in setting.about for setting in SETTINGS)
+    assert len(BY_NAME) == len(SETTINGS)
