@@ -23,11 +23,9 @@ SIX_MINUTES = timedelta(minutes=6)
 
 def ada(world: World) -> int:
     """The account that the recorded events are about."""
-    while True:
-        username = ENROLLED["context"]["username"] if world.authentik._pks.__reduce__()[1][0] == 8 else ""
-        account = world.authentik.add_account(username or f"filler{len(world.authentik._accounts)}")
-        if username:
-            return account.pk
+    while world.authentik.add_account("somebody else").pk < ENROLLED["user"]["pk"] - 1:
+        pass
+    return world.authentik.add_account(ENROLLED["context"]["username"]).pk
 
 
 def raw(body: Any = ENROLLED) -> bytes:
