@@ -24,6 +24,10 @@ from local.stack import Env, Stack
 AT_ONCE = 8
 """Tasks per queue. Synapse does 20 invites in 0.9 s 8 at once and in 0.8 s 16 at once: it is the floor itself."""
 
+MAX_BACKOFF = 5
+"""Seconds. While the app is dead the dispatcher uses up an attempt of every task that is due; with half a minute
+between two attempts most of a run would be spent waiting."""
+
 
 class FaultyStack(Stack):
     """As `Stack`, and `env` too: whoever uses it meets the parts themselves; only Muster goes through the proxy.
@@ -121,9 +125,13 @@ class FaultyStack(Stack):
     def _module(self, name: str, config: dict[str, Any], *options: str) -> list[str]:
         """With as many tasks at once as one homeserver on a developer's machine can bear; more only makes it late."""
         if name == "tasks":
-            limit = {"max_concurrent_dispatches": AT_ONCE}
-            config |= {"queues": {queue: limits | limit for queue, limits in config["queues"].items()}}
+            queues = config["queues"].items()
+            config |= {"queues": {queue: self._bearable(limits) for queue, limits in queues}}
         return super()._module(name, config, *options)
+
+    def _bearable(self, limits: dict[str, Any]) -> dict[str, Any]:
+        retry = limits["retry"] | {"max_backoff": MAX_BACKOFF}
+        return limits | {"max_concurrent_dispatches": AT_ONCE, "retry": retry}
 
     def _spawn(
         self, name: str, title: str, about: str, command: Sequence[str], ready: str, more: Env | None = None

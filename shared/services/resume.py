@@ -146,7 +146,7 @@ async def _again(ports: Ports, stored: Stored[Step]) -> int:
     """A new generation, so that its task has a name that was never used. Its parent is told first: were that lost
     after the step's own write, nothing would show that it should be told."""
     step, now = stored.record, ports.now()
-    if step.state == "scheduled" and step.due_at and step.due_at > now - OVERDUE:
+    if step.state == "scheduled" and step.due_at and step.due_at > now - _patience(step):
         return 0
     scheduled = step.scheduled(now)
     if step.state not in OPEN:
@@ -157,6 +157,12 @@ async def _again(ports: Ports, stored: Stored[Step]) -> int:
         return 0  # it is on its way after all
     await enqueue(ports, [scheduled])
     return 1
+
+
+def _patience(step: Step) -> timedelta:
+    """Doubled with each try: a queue that is merely slow, or paused, must not be filled with one more task a minute for
+    every step, each of which makes the one before it worthless."""
+    return OVERDUE * (1 << min(step.generation, 4))
 
 
 async def _running_again(ports: Ports, parent: str) -> None:
