@@ -447,3 +447,50 @@ class Secrets(Protocol):
         ...
 
     async def close(self) -> None: ...
+
+
+# ------------------------------------------------------------------ Keys (Matrix, end-to-end encryption)
+
+
+class Keys(Protocol):
+    """The homeserver's part in encryption, as the specification shapes it; `Data` is its raw JSON. The same
+    client as `Chat`. Raises as `Chat` does."""
+
+    async def whoami(self) -> Identity: ...
+
+    async def members(self, room_id: str) -> dict[str, str]:
+        """Who has joined or is invited: user to "join" or "invite". One call."""
+        ...
+
+    async def query_keys(self, users: Sequence[str]) -> Data:
+        """POST keys/query: `device_keys`, `master_keys`, `self_signing_keys`, `failures`. One call."""
+        ...
+
+    async def claim_keys(self, wanted: Mapping[str, Sequence[str]]) -> Data:
+        """POST keys/claim of `signed_curve25519` for each device of each user: `one_time_keys`, `failures`."""
+        ...
+
+    async def send_to_device(self, event_type: str, messages: Mapping[str, Mapping[str, Data]], transaction_id: str) -> None:
+        """PUT sendToDevice: user to device to content. Once per transaction id and device."""
+        ...
+
+    async def send_event(self, room_id: str, event_type: str, content: Data, transaction_id: str) -> str: ...
+
+    async def upload_keys(self, body: Data) -> Data: ...
+
+    async def upload_signing_keys(self, body: Data) -> None:
+        """POST keys/device_signing/upload. `Refused` with code "UIA" when a password is asked for."""
+        ...
+
+    async def upload_signatures(self, body: Data) -> Data:
+        """Answers `failures`, which is empty when all were taken."""
+        ...
+
+    async def account_data(self, event_type: str) -> Data | None: ...
+
+    async def set_account_data(self, event_type: str, content: Data) -> None: ...
+
+    async def sync(self, since: str | None, timeline: bool) -> Data:
+        """One `/sync` that does not wait. Deletes to-device events before `since` on the homeserver: only
+        the reader of this device may call it."""
+        ...
