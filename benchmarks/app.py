@@ -29,7 +29,7 @@ SOURCE: ContextVar[str] = ContextVar("benchmark_source", default="other")
 COUNTS: dict[str, Counter[str]] = {}
 MOMENTS: dict[str, float] = {}
 """By the clock: when a neighbour was first asked, and when it last answered."""
-IDS = re.compile(r"/(rooms|user|users|room|profile|invite_to|groups|send/m\.room\.message)/[^/?]+")
+IDS = re.compile(r"/(rooms|user|users|room|profile|invite_to|groups|send/m\.room\.message|m\.room\.member)/[^/?]+")
 
 
 def count(what: str, amount: int = 1) -> None:

@@ -94,6 +94,7 @@ QUERIES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("invites", ("closed", "expires_at")),
     ("invites", ("closed", "-created_at")),
     ("onboardings", ("state", "-created_at")),
+    ("jobs", ("state", "-created_at")),
     ("audit", ("target", "-at")),
 )
 

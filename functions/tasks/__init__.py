@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, Response
 
 from functions import http
 from shared import logs
-from shared.domain.errors import Invalid, NotFound
+from shared.domain.errors import Invalid, MusterError, NotFound, TryLater
 from shared.repositories import usable_id
 from shared.services.actions import actions_of
 from shared.services.steps import run_step
@@ -23,8 +23,15 @@ NEIGHBOUR: dict[str, Concern] = {"update_account": "authentik"}
 """Whose settings an entry point needs; Matrix's, where nothing is said."""
 
 
+class Again(MusterError):
+    """A passing fault, as a task tells it: Cloud Tasks answers 429 and 503 by slowing the whole queue, and one member's
+    bad luck must not keep the others waiting. After a 500 only this task waits, by the queue's own backoff."""
+
+    title = "Not possible just now"
+
+
 async def run(request: Request, entry_point: str) -> Response:
-    """200 ends the task: done, waiting, failed for good, or gone. 409 and 503: Cloud Tasks tries again."""
+    """200 ends the task: done, waiting, failed for good, or gone. 409 and 500: Cloud Tasks tries again."""
 
     async def handle(request: Request) -> Response:
         http.only(request, "POST")
@@ -35,6 +42,8 @@ async def run(request: Request, entry_point: str) -> Response:
             state = await run_step(wiring(), parent, step, generation, actions_of(entry_point))
         except NotFound:
             state = "gone"
+        except TryLater as error:
+            raise Again(error.cause, error.fix) from error
         return JSONResponse({"state": state})
 
     return await http.answer(handle, request)

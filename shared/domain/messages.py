@@ -37,10 +37,9 @@ def hello(name: str, marker: str) -> dict[str, Any]:
 
 
 def welcome(name: str, rooms: int, marker: str) -> dict[str, Any]:
-    invites = "one room" if rooms == 1 else f"{rooms} rooms"
     lines = [
         f"Welcome, {name}!",
-        f"You have been invited to {invites}: look among your invites and accept those you like."
+        "Your rooms are waiting among your invites, or will be within minutes: accept those you like."
         if rooms
         else "An admin will invite you to the rooms that suit you.",
         "If anything does not work, write to any admin. They are people, and glad to help.",

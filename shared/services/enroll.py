@@ -63,11 +63,12 @@ async def enroll(ports: Ports, hint: Hint, actor: Actor) -> Verdict:
     """For the webhook. Idempotent by the event's document and by the onboarding's derived id."""
     event = await ports.documents.get(event_path(hint.event_id))
     if event is not None:
-        return await _resumed(ports, event.data.get("onboarding", ""))
+        return await _known(ports, hint, actor, event.data.get("onboarding", ""))
     account = await _reread(ports, hint)
     if account is None:
         return await ignored(ports, hint, actor, "the account is gone")
-    return await begin(ports, account, Start("webhook", actor, event_id=hint.event_id))
+    verdict = await begin(ports, account, Start("webhook", actor, event_id=hint.event_id))
+    return await _known(ports, hint, actor, verdict.onboarding, verdict) if verdict.kind == "known" else verdict
 
 
 def event_path(event_id: str) -> str:
@@ -76,10 +77,19 @@ def event_path(event_id: str) -> str:
 
 async def ignored(ports: Ports, hint: Hint, actor: Actor, reason: str) -> Verdict:
     """A verdict too: recorded, so that "why did nothing happen" has an answer."""
-    record = audit(ports.now(), actor.name, "webhook.ignored", hint.username or str(hint.pk or ""), hint.event_id)
-    with contextlib.suppress(Outpaced):  # delivered twice at the same instant: one record
-        await ports.documents.write(audit_write(record.but(detail={"reason": reason}, source=actor.source)))
+    await _noted(ports, hint, actor, "webhook.ignored", {"reason": reason})
     return Verdict("ignored", reason=reason)
+
+
+async def _known(ports: Ports, hint: Hint, actor: Actor, onboarding: str, resumed: Verdict | None = None) -> Verdict:
+    await _noted(ports, hint, actor, "webhook.known", {"onboarding": onboarding})
+    return resumed or await _resumed(ports, onboarding)
+
+
+async def _noted(ports: Ports, hint: Hint, actor: Actor, action: str, detail: dict[str, Any]) -> None:
+    record = audit(ports.now(), actor.name, action, hint.username or str(hint.pk or ""), hint.event_id)
+    with contextlib.suppress(Outpaced):  # delivered twice at the same instant: one record
+        await ports.documents.write(audit_write(record.but(detail=detail, source=actor.source)))
 
 
 async def _reread(ports: Ports, hint: Hint) -> Account | None:

@@ -41,11 +41,11 @@ async def create(ports: Ports, actor: Actor, wanted: Wanted, *, dry_run: bool = 
     """The invite, and whether it was made just now. A repeat of the key continues a half-made one.
     Raises `Conflict` for the same key with another body."""
     now = ports.now()
-    expires_at = check_expiry(wanted.expires_at or now + timedelta(hours=DEFAULT_HOURS), now)
     name = ids.keyed_id("inv", actor.name, "invites", wanted.key or f"{ports.chance():032x}")
     known = await INVITES.find(ports.documents, name) if wanted.key else None
     if known:
-        return await _repeated(ports, known, wanted), False
+        return await _repeated(ports, known, wanted, dry_run=dry_run), False
+    expires_at = check_expiry(wanted.expires_at or now + timedelta(hours=DEFAULT_HOURS), now)
     await check_grantable(ports, wanted.groups)
     invite = Invite(
         id=name,
@@ -72,10 +72,10 @@ async def create(ports: Ports, actor: Actor, wanted: Wanted, *, dry_run: bool = 
     return await reconcile(ports, name), True
 
 
-async def _repeated(ports: Ports, known: Stored[Invite], wanted: Wanted) -> Invite:
+async def _repeated(ports: Ports, known: Stored[Invite], wanted: Wanted, *, dry_run: bool = False) -> Invite:
     if known.record.request != wanted.body:
         raise Conflict("this Idempotency-Key was used with another body", "Use a new key for a new invite.")
-    return await reconcile(ports, known.record.id) if known.record.stale else known.record
+    return await reconcile(ports, known.record.id) if known.record.stale and not dry_run else known.record
 
 
 def check_expiry(at: datetime, now: datetime) -> datetime:

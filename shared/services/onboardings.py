@@ -184,6 +184,10 @@ async def _resume(ports: Ports, actor: Actor, onboarding_id: str, wanted: Wanted
 
     async def attempt() -> View:
         stored = await ONBOARDINGS.get(ports.documents, onboarding_id)
+        if stored.record.hold == "rejected":
+            raise Conflict(
+                f"{stored.record.hold_by} has rejected this member", "Invite them anew if that was a mistake."
+            )
         steps = await read_steps(ports.documents, stored.path)
         onboarding, renamed = _renamed(stored.record, wanted)
         changed = [(step, _resumed(step.record, onboarding, wanted, now, renamed=renamed)) for step in steps]
@@ -198,9 +202,7 @@ async def _resume(ports: Ports, actor: Actor, onboarding_id: str, wanted: Wanted
 def _renamed(onboarding: Onboarding, wanted: Wanted) -> tuple[Onboarding, bool]:
     if not wanted.matrix_id or wanted.matrix_id == onboarding.matrix_id:
         return onboarding, False
-    # The homeserver limits each invitee: the row of the other one says nothing about this one.
-    fresh = {"seen": None, "look_at": None, "pace_interval": 0.0, "pace_until": None}
-    return onboarding.but(matrix_id=wanted.matrix_id, given_by="admin", **fresh), True
+    return onboarding.but(matrix_id=wanted.matrix_id, given_by="admin", seen=None, look_at=None), True
 
 
 def _resumed(step: Step, onboarding: Onboarding, wanted: Wanted, now: datetime, *, renamed: bool) -> Step:

@@ -23,7 +23,7 @@ from shared.services import breakers, invites, users
 from shared.services.context import Actor, Ports, log, note
 from shared.services.enroll import Start, begin
 from shared.services.messaging import DirectRoom
-from shared.services.tasks import change_parent, enqueue, restate
+from shared.services.tasks import PARENTS, change_parent, enqueue, restate
 
 LEASE = "leases/resume_onboardings"
 LEASE_FOR = timedelta(minutes=4)
@@ -164,12 +164,13 @@ async def _running_again(ports: Ports, parent: str) -> None:
 
 
 async def unsettled(ports: Ports) -> int:
-    """Onboardings whose last step was recorded by somebody who did not live to say so."""
+    """Onboardings and jobs whose last step was recorded by somebody who did not live to say so."""
     each, before = _Each(), ports.now() - OVERDUE
     where: Any = [("state", "==", "running"), ("created_at", "<", before)]
-    page = await ports.documents.query(Query("onboardings", where, "-created_at", PER_RUN))
-    for item in page.items:
-        await each.do(_settled(ports, item.path))
+    for collection in PARENTS:
+        page = await ports.documents.query(Query(collection, where, "-created_at", PER_RUN))
+        for item in page.items:
+            await each.do(_settled(ports, item.path))
     return each.total()
 
 

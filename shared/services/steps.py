@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 from shared.domain import ids, pace
 from shared.domain.audit import Audit, audit
-from shared.domain.errors import Conflict, Limited, Misconfigured, MusterError, Outpaced, Refused, TryLater
+from shared.domain.errors import Conflict, Invalid, Limited, Misconfigured, MusterError, Outpaced, Refused, TryLater
 from shared.domain.onboarding import ENDED, FOLLOWER, MAX_FAULTS, OPEN, Step, backoff
 from shared.ports import Document, Write
 from shared.repositories import Stored, audit_write
@@ -86,6 +86,8 @@ async def run_step(ports: Ports, parent: str, name: str, generation: int | None,
     recorded, `Claimed` while somebody else has it, `NotFound` for a step that does not exist."""
     found = await _read(ports, parent, name)
     step = found.step.record
+    if step.kind not in actions:
+        raise Invalid(f"{parent}/{name} is no step for this entry point", fix=f"It belongs to {step.entry_point}.")
     if step.state in ENDED or step.state not in OPEN or (generation is not None and generation < step.generation):
         return step.state
     if step.state == "running" and step.due_at and step.due_at > ports.now():

@@ -9,7 +9,7 @@ from typing import Any
 
 from shared.domain import ids, members
 from shared.domain.audit import audit
-from shared.domain.errors import Conflict, Invalid, MusterError, Outpaced, Refused
+from shared.domain.errors import Conflict, Forbidden, Invalid, MusterError, Outpaced
 from shared.domain.records import Record
 from shared.ports import Account, Accounts, Create, Delete, Directory, Group, Query, Replace
 from shared.repositories import audit_write
@@ -324,7 +324,7 @@ async def delete(ports: Ports, actor: Actor, pk: int, *, dry_run: bool = False) 
     directory = await ports.directory()
     account = await directory.account(pk)
     if account.superuser:
-        raise Refused(f"{account.username} is a superuser", "Delete administrators in Authentik itself.")
+        raise Forbidden(f"{account.username} is a superuser", "Delete administrators in Authentik itself.")
     if dry_run:
         return
     await directory.delete_account(pk)

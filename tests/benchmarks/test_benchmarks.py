@@ -11,8 +11,6 @@ from benchmarks.__main__ import as_json, main
 from benchmarks.common import Figures, Report, median, ratio, shown
 from benchmarks.load import LENGTH
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(240)]
-
 
 def row(report: Report, name: str) -> Figures:
     """The only row whose name begins so."""
@@ -26,6 +24,8 @@ def number(figures: Figures, column: str) -> float:
     return value
 
 
+@pytest.mark.stack
+@pytest.mark.timeout(240)
 def test_cold_starts_answer() -> None:
     """Every program of the small run answers its real first question, and has used CPU and memory for it."""
     report = cold.run(small=True)
@@ -42,6 +42,8 @@ def test_every_entry_point_is_measured() -> None:
     assert {variant.target for variant in cold.VARIANTS if variant.source == cold.MAIN} == set(ENTRY_POINTS)
 
 
+@pytest.mark.stack
+@pytest.mark.timeout(240)
 def test_an_onboarding_is_counted() -> None:
     """Each room more is one call to Matrix and one task more; what is left over stays below 8 calls."""
     report = onboarding.run(small=True)
@@ -55,6 +57,8 @@ def test_an_onboarding_is_counted() -> None:
     assert 3 <= number(alone, "Matrix") <= 4
 
 
+@pytest.mark.stack
+@pytest.mark.timeout(240)
 def test_calls_do_not_grow_with_the_rooms_of_the_bot() -> None:
     """The bot in more rooms asks no more of the homeserver."""
     report = growth.run(small=True)
@@ -64,6 +68,8 @@ def test_calls_do_not_grow_with_the_rooms_of_the_bot() -> None:
     assert 0 < beyond[0] < 8
 
 
+@pytest.mark.stack
+@pytest.mark.timeout(240)
 def test_warm_requests_are_answered() -> None:
     """Every subject answers under load, with 200 alone."""
     report = warm.run(small=True)

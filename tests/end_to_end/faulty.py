@@ -62,7 +62,7 @@ class Town:
             if len(found) == len(names) and all(map(holds, found)):
                 return found
             await asyncio.sleep(0.5)
-        raise TimeoutError(f"not within {seconds} s: {[(o['state'], o['steps']) for o in found]}")
+        raise TimeoutError(f"not within {seconds} s: {[_short(onboarding) for onboarding in found]}")
 
     async def verdict(self, names: Sequence[str], seconds: float = PATIENCE) -> Verdict:
         """What the servers say of them, once Muster calls all of them done (or the time is over)."""
@@ -72,6 +72,11 @@ class Town:
             print(error)
         found = await self.onboardings(names)
         return await asyncio.to_thread(lambda: Inspection(self.env, self.rooms).verdict(names, found))
+
+
+def _short(onboarding: dict[str, Any]) -> str:
+    steps = [(name, step["state"], step["cause"]) for name, step in onboarding["steps"].items()]
+    return f"{onboarding['member']['username']} {onboarding['state']} {[step for step in steps if step[1] != 'done']}"
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import secrets
 from collections.abc import Callable
 from typing import Any
@@ -306,7 +305,9 @@ async def test_direct_rooms_come_into_m_direct(
     await until(listed, lambda direct: room in direct.get(ada.user_id, []))
 
 
-async def test_the_limiter_sets_a_pace(stack: Stack, api: httpx.AsyncClient, enroll: Enroll, member: MakeMember) -> None:
+async def test_the_limiter_sets_a_pace(
+    stack: Stack, api: httpx.AsyncClient, enroll: Enroll, member: MakeMember
+) -> None:
     """Under Synapse's default limits the rooms beyond the burst get places in a row, cost no further attempts meanwhile,
     and keep nobody in INDOC; with the limiter lifted a retry finishes at once."""
     override = f"/_synapse/admin/v1/users/{quote(stack.env['MATRIX_USER_ID'])}/override_ratelimit"
@@ -335,4 +336,7 @@ async def test_the_limiter_sets_a_pace(stack: Stack, api: httpx.AsyncClient, enr
     names = [name for name, step in found["steps"].items() if step["state"] == "scheduled"]
     assert (await api.post(f"/api/onboardings/{found['id']}/retry", json={"steps": names})).status_code == 200
     done = await onboarding(api, username, "done")
-    assert {step["result"]["membership"] for name, step in done["steps"].items() if name in rooms_} <= {"invite", "join"}
+    assert {step["result"]["membership"] for name, step in done["steps"].items() if name in rooms_} <= {
+        "invite",
+        "join",
+    }

@@ -70,7 +70,8 @@ def lines(stream: io.StringIO) -> list[dict[str, Any]]:
 @pytest.fixture(autouse=True)
 def _clean_logs(request: pytest.FixtureRequest, logged: io.StringIO) -> Iterator[None]:
     """After each test here: one JSON object a line, and no secret in any."""
-    service = request.getfixturevalue("service") if "service" in request.fixturenames else None
+    name = next((name for name in ("service", "furnished") if name in request.fixturenames), None)
+    service = request.getfixturevalue(name) if name else None
     yield
     written = lines(logged)
     assert all(isinstance(line, dict) and line["severity"] and line["message"] for line in written)

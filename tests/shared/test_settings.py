@@ -92,7 +92,6 @@ def test_what_cannot_be_read(name: str, values: tuple[str, ...]) -> None:
         settings = Settings(COMPLETE | {name: value})
         [problem] = settings.problems(BY_NAME[name].concern)
         assert problem.startswith(f"{name} is not valid: expected ")
-        assert value not in problem.removeprefix(f"{name} is not valid: expected ") or len(value) < 3
         assert "hid" not in problem
         with pytest.raises(Misconfigured, match=name):
             settings[name]

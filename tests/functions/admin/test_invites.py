@@ -159,6 +159,15 @@ async def test_the_same_key_is_the_same_invite(service: Service) -> None:
     assert other.json()["id"] != first.json()["id"]
 
 
+async def test_a_repeat_after_its_end(service: Service, world: World) -> None:
+    """A repeat is the first invite also when that has expired meanwhile."""
+    body = GOOD | {"expires_at": (world.now() + timedelta(hours=1)).isoformat()}
+    first = await service.api("POST", "/api/invites", json=body, headers={"Idempotency-Key": "k"})
+    world.pause(hours=2)
+    again = await service.api("POST", "/api/invites", json=body, headers={"Idempotency-Key": "k"})
+    assert (again.status_code, again.json()["id"], again.json()["status"]) == (200, first.json()["id"], "expired")
+
+
 async def test_the_same_key_for_another_body(service: Service) -> None:
     """An Idempotency-Key that comes with another body is a 409, and nothing is made."""
     headers = {"Idempotency-Key": "letter-17"}
@@ -184,6 +193,9 @@ async def test_a_half_made_one_is_continued(service: Service, world: World) -> N
     headers = {"Idempotency-Key": "k"}
     world.authentik.fail("create_invitation", Unreachable("authentik", "no answer"))
     problem(await service.api("POST", "/api/invites", json=GOOD, headers=headers), 503)
+    before = service.acts()
+    tried = await service.api("POST", "/api/invites?dry_run=true", json=GOOD, headers=headers)
+    assert (tried.json()["link"], tried.json()["settled"], service.acts()) == ("", False, before)
     again = await service.api("POST", "/api/invites", json=GOOD, headers=headers)
     assert again.status_code == 200, again.text
     assert again.json()["link"]

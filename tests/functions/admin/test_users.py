@@ -294,8 +294,7 @@ async def test_an_administrator_is_not_deleted(service: Service, world: World) -
     account = world.authentik.add_account("root")
     await world.authentik.add_to_group(gods, account.pk)
     answer = await service.api("DELETE", f"/api/users/{account.pk}")
-    assert 400 <= answer.status_code < 600
-    assert "Authentik" in problem(answer, answer.status_code)["fix"]
+    assert "Authentik" in problem(answer, 403)["fix"]
     assert account.pk in world.authentik._accounts
 
 

@@ -77,7 +77,7 @@ async def test_one_direct_room_for_hello_and_welcome() -> None:
     [direct] = world.direct_rooms_of(MEMBER)
     hello, welcome = world.homeserver.messages(direct.room_id)
     assert hello["body"].startswith("Hello Ada L.,")
-    assert "You have been invited to 2 rooms" in welcome["body"]
+    assert "Your rooms are waiting" in welcome["body"]
     assert "ada" not in direct.alias
 
 
@@ -171,6 +171,21 @@ async def test_the_transaction_is_old(hours: int, looks: int) -> None:
     [direct] = world.direct_rooms_of(MEMBER)
     assert len(direct.events) == 1
     assert len(world.homeserver.called("find_sent")) == looks
+
+
+async def test_the_first_try_is_what_counts() -> None:
+    """The 12 hours are counted from the first try under that transaction id, however many came between."""
+    world, _ = await begun()
+    world.homeserver.fail_next(Unreachable("matrix", "no answer"), times=2, after_effect=True, method="send")
+    task = world.due("hello")
+    for _ in range(2):
+        with pytest.raises(TryLater, match="no answer"):
+            await world.once(task)
+        world.pause(hours=8)
+    world.homeserver._transactions.clear()
+    assert await world.once(task) == "done"
+    [direct] = world.direct_rooms_of(MEMBER)
+    assert len(direct.events) == 1
 
 
 async def test_the_first_try_looks_nowhere() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from shared.domain.errors import Conflict, Invalid, NotFound, Refused, Unreachable
+from shared.domain.errors import Conflict, Forbidden, Invalid, NotFound, Unreachable
 from shared.domain.members import suggested_username
 from shared.services import users
 from shared.services.resume import resume
@@ -379,7 +379,7 @@ async def test_delete() -> None:
     boss = world.authentik.add_account("boss")
     root = next(group for group in await world.authentik.groups() if group.name == "root")
     await world.authentik.add_to_group(root.pk, boss.pk)
-    with pytest.raises(Refused):
+    with pytest.raises(Forbidden):
         await users.delete(world, ADMIN, boss.pk)
     assert await world.authentik.account_named("boss")
 
