@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
+from shared.domain.devices import Device, Distrusted, Messages, Sealed
+
 Data = dict[str, Any]
 """A document's content: JSON values, plus aware UTC datetimes (kept to the microsecond)."""
 
@@ -397,7 +399,9 @@ class Chat(Protocol):
         events of the room; for a retry whose transaction id no longer protects."""
         ...
 
-    async def create_direct_room(self, alias_localpart: str, invitee: str, name: str) -> str:
+    async def create_direct_room(
+        self, alias_localpart: str, invitee: str, name: str, *, encrypted: bool = False
+    ) -> str:
         """A private room under that alias, `is_direct`, with the invitee invited in the same call
         (preset private_chat, so the invitee gets no power). Raises `Conflict` when the alias is
         taken: then resolve and check it."""
@@ -470,7 +474,9 @@ class Keys(Protocol):
         """POST keys/claim of `signed_curve25519` for each device of each user: `one_time_keys`, `failures`."""
         ...
 
-    async def send_to_device(self, event_type: str, messages: Mapping[str, Mapping[str, Data]], transaction_id: str) -> None:
+    async def send_to_device(
+        self, event_type: str, messages: Mapping[str, Mapping[str, Data]], transaction_id: str
+    ) -> None:
         """PUT sendToDevice: user to device to content. Once per transaction id and device."""
         ...
 
@@ -494,3 +500,22 @@ class Keys(Protocol):
         """One `/sync` that does not wait. Deletes to-device events before `since` on the homeserver: only
         the reader of this device may call it."""
         ...
+
+
+class Sealer(Protocol):
+    """The bot's device: one immutable account. No I/O; what it makes is stored before it is sent."""
+
+    @property
+    def user_id(self) -> str: ...
+    @property
+    def device_id(self) -> str: ...
+
+    def devices_of(self, answer: Data, users: Sequence[str]) -> tuple[list[Device], list[Distrusted]]: ...
+
+    def claimed(self, answer: Data, devices: Sequence[Device]) -> tuple[dict[Device, str], list[Distrusted]]: ...
+
+    def seal(self, room_id: str, event_type: str, content: Data, keys: Mapping[Device, str]) -> Sealed: ...
+
+    def share(
+        self, room_id: str, session: str, session_id: str, keys: Mapping[Device, str]
+    ) -> tuple[Messages, dict[str, str]]: ...

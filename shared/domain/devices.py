@@ -41,3 +41,45 @@ class Sealed:
     to_device: Messages
     session: str
     olm: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class NewDevice:
+    """`account`: pickled, encrypted. `device_keys` and `fallback_keys`: signed, as keys/upload takes them."""
+
+    account: str
+    device_keys: dict[str, Any]
+    fallback_keys: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class RoomKey:
+    """A member's Megolm session, as it came by to-device from the device with these keys. `session`: pickled,
+    encrypted."""
+
+    room_id: str
+    session_id: str
+    user_id: str
+    ed25519: str
+    curve25519: str
+    session: str
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A message to the bot's device. `olm_name`, `olm`: the Olm session that opened it, by the name it was given
+    by (a new one: its id), and its state now, pickled. `content` lacks the `session_key`, which is in `room_key`."""
+
+    user_id: str
+    ed25519: str
+    curve25519: str
+    event_type: str
+    content: dict[str, Any]
+    olm_name: str
+    olm: str
+    room_key: RoomKey | None = None
+
+    def is_from(self, device: Device) -> bool:
+        """Whether that device has sent it. The keys must come from a signed list of devices."""
+        theirs = (device.user_id, device.ed25519, device.curve25519)
+        return (self.user_id, self.ed25519, self.curve25519) == theirs
