@@ -79,15 +79,16 @@ class Crowd:
 
 
 async def onboardings(env: Mapping[str, str]) -> list[dict[str, Any]]:
-    """All of them with their steps, as the admin API has them."""
+    """All of them with their steps, as the admin API has them; `listed`: the state that the list has for them."""
     async with sample.api(env) as client:
         found: list[dict[str, Any]] = []
         cursor: str | None = None
         while True:
             page = await client.get("/api/onboardings", params={"limit": 200} | ({"cursor": cursor} if cursor else {}))
             said = page.raise_for_status().json()
-            answers = [await client.get(f"/api/onboardings/{item['id']}") for item in said["items"]]
-            found += [answer.raise_for_status().json() for answer in answers]
+            for item in said["items"]:
+                one = (await client.get(f"/api/onboardings/{item['id']}")).raise_for_status().json()
+                found.append(one | {"listed": item["state"]})
             cursor = said["next_cursor"]
             if cursor is None:
                 return found

@@ -168,6 +168,8 @@ class Inspection:
     def _disagreements(self, onboarding: Json) -> Iterator[str]:
         """Steps that Muster calls done, and of which the servers know nothing; or the other way round."""
         facts = dict(self._facts(onboarding))
+        if onboarding["listed"] != onboarding["state"]:
+            yield f"the list has it {onboarding['listed']}, its steps say {onboarding['state']}"
         names = {"indoc_farewell": "farewell", "indoc_removal": "removal from INDOC", "groups": "group"}
         for name, step in onboarding["steps"].items():
             about = f"invite to {name.removeprefix('room:')}" if name.startswith("room:") else names.get(name, name)

@@ -8,6 +8,7 @@ a lease; every part may fail without keeping the others from their work.
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -39,6 +40,8 @@ GRACE = timedelta(seconds=5)
 PRESENCE_LOOKS = (60, 300, 1800, 7200, 21_600)
 PRESENCE_UNTIL = timedelta(days=14)
 PER_RUN = 500
+WITNESSES = {"running": OPEN, "waiting": ("waiting", "pending")}
+"""What a parent is said to be, and the states of which one of its steps at least must then be in."""
 
 
 class _Each:
@@ -141,17 +144,18 @@ async def _reschedule(ports: Ports, query: Query) -> int:
 
 
 async def _again(ports: Ports, stored: Stored[Step]) -> int:
-    """A new generation, so that its task has a name that was never used."""
+    """A new generation, so that its task has a name that was never used. Its parent is told first: were that lost
+    after the step's own write, nothing would show that it should be told."""
     step, now = stored.record, ports.now()
     if step.state == "scheduled" and step.due_at and step.due_at > now - OVERDUE:
         return 0
     scheduled = step.scheduled(now)
+    if step.state not in OPEN:
+        await _running_again(ports, step.parent)
     try:
         await ports.documents.write(stored.replaced(scheduled))
     except Outpaced:
         return 0  # it is on its way after all
-    if step.state not in OPEN:
-        await _running_again(ports, step.parent)
     await enqueue(ports, [scheduled])
     return 1
 
@@ -167,16 +171,16 @@ async def _running_again(ports: Ports, parent: str) -> None:
 async def unsettled(ports: Ports) -> int:
     """Onboardings and jobs whose last step was recorded by somebody who did not live to say so."""
     each, before = _Each(), ports.now() - OVERDUE
-    where: Any = [("state", "==", "running"), ("created_at", "<", before)]
-    for collection in PARENTS:
+    for collection, (state, witnesses) in itertools.product(PARENTS, WITNESSES.items()):
+        where: Any = [("state", "==", state), ("created_at", "<", before)]
         page = await ports.documents.query(Query(collection, where, "-created_at", PER_RUN))
         for item in page.items:
-            await each.do(_settled(ports, item.path))
+            await each.do(_settled(ports, item.path, witnesses))
     return each.total()
 
 
-async def _settled(ports: Ports, path: str) -> int:
-    active = await ports.documents.query(Query(f"{path}/steps", [("state", "in", list(OPEN))], limit=1))
+async def _settled(ports: Ports, path: str, witnesses: Sequence[str]) -> int:
+    active = await ports.documents.query(Query(f"{path}/steps", [("state", "in", list(witnesses))], limit=1))
     if active.items:
         return 0
     await restate(ports, path)

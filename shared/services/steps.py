@@ -89,6 +89,8 @@ async def run_step(ports: Ports, parent: str, name: str, generation: int | None,
     if step.kind not in actions:
         raise Invalid(f"{parent}/{name} is no step for this entry point", fix=f"It belongs to {step.entry_point}.")
     if step.state in ENDED or step.state not in OPEN or (generation is not None and generation < step.generation):
+        if step.state not in OPEN and found.parent.state == "running":
+            await settle(ports, parent)  # perhaps this very task came so far before, and no further
         return step.state
     if step.state == "running" and step.due_at and step.due_at > ports.now():
         raise Claimed(f"{parent}/{name} is being done by another task", "Nothing to do: it is tried again.")

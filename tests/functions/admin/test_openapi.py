@@ -10,7 +10,7 @@ import jsonschema_rs
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, settings
-from schemathesis.specs.openapi.checks import positive_data_acceptance
+from schemathesis.specs.openapi.checks import negative_data_rejection, positive_data_acceptance
 
 import shared.wiring
 from functions.admin.app import app
@@ -184,8 +184,11 @@ async def _furnish(service: Service) -> None:
 
 @API.hook
 def map_path_parameters(context: Any, path_parameters: dict[str, Any] | None) -> dict[str, Any] | None:
-    """Every other request is about something that is there."""
-    for name in path_parameters or {}:
+    """Every other request is about something that is there. A line break in a path is left out: the
+    functions-framework's own router answers that with 404 before Muster is asked."""
+    for name, value in (path_parameters or {}).items():
+        if isinstance(value, str):
+            path_parameters[name] = value.replace("\n", "n")  # type: ignore[index]
         if name in IDS and len(str(path_parameters[name])) % 2:  # type: ignore[index]
             path_parameters[name] = IDS[name]  # type: ignore[index]
     return path_parameters
@@ -203,6 +206,8 @@ def map_path_parameters(context: Any, path_parameters: dict[str, Any] | None) ->
 def test_odd_requests(case: schemathesis.Case, furnished: Service) -> None:
     """Whatever is sent, the answer is one that the document describes, and never the server's own mistake."""
     # What a field may hold is said in words too ("a Matrix id"), so a request may be true to the document and refused.
-    excluded = [positive_data_acceptance]
+    # The other way round, what it breaks may be the credentials, which every call here gets again; that each field is
+    # refused by name is held in the tests of the resources.
+    excluded = [positive_data_acceptance, negative_data_rejection]
     furnished.world.pause(milliseconds=1)
     case.call_and_validate(headers={"Authorization": f"Bearer {API_KEY}"}, excluded_checks=excluded)

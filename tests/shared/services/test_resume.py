@@ -10,7 +10,7 @@ import pytest
 
 from shared.domain.errors import Misconfigured, Unreachable
 from shared.domain.invites import ATTRIBUTE
-from shared.ports import Create
+from shared.ports import Create, Replace
 from shared.services.resume import HEARTBEAT, LEASE, LEASE_FOR, PARTS, resume
 from tests.fakes.faulty_documents import Killed
 from tests.world import World, at_home
@@ -103,6 +103,20 @@ async def test_the_last_step_was_recorded_and_nobody_said_so() -> None:
     await world.live()
     view = await world.view(onboarding)
     assert (view.state, view.onboarding.state) == ("done", "done")
+
+
+async def test_nothing_waits_any_more_and_nobody_said_so() -> None:
+    """An onboarding that is still said to wait, though none of its steps does, is settled by the sweep too."""
+    world, onboarding = await begun()
+    await world.live()
+    await at_home(world, onboarding, MEMBER)
+    document = await world.store.get(f"onboardings/{onboarding}")
+    assert document is not None
+    stale = document.data | {"state": "waiting", "finished_at": None}
+    await world.store.write(Replace(document.path, stale, document.version))
+    world.pause(minutes=2)
+    await resume(world)
+    assert (await world.view(onboarding)).onboarding.state == "done"
 
 
 async def test_held_stays_held() -> None:
@@ -260,6 +274,23 @@ async def test_one_that_cannot_be_begun() -> None:
     assert report is not None
     assert report.failed == {}
     assert [row["username"] for row in await world.documents_in("onboardings")] == ["good"]
+
+
+async def test_a_fault_with_one_enrollment() -> None:
+    """A passing fault while one enrollment is begun keeps no other from its turn; the next run begins that one as well."""
+    world = World()
+    world.furnish(0)
+    await resume(world)
+    for name in ("first", "second", "third"):
+        await world.member(name)
+    world.pause(minutes=1)
+    world.documents.fail_at(2, Unreachable("firestore", "no answer"))  # after the lease
+    report = await resume(world)
+    assert report is not None
+    assert report.failed == {"enrollments": "no answer"}
+    assert {row["username"] for row in await world.documents_in("onboardings")} == {"second", "third"}
+    await resume(world)
+    assert len(await world.documents_in("onboardings")) == 3
 
 
 # ------------------------------------------------------------------ one run at a time
