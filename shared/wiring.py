@@ -17,7 +17,7 @@ from weakref import WeakKeyDictionary
 from shared.domain.device_account import SET_UP, DeviceAccount, pickle_key
 from shared.domain.errors import Misconfigured
 from shared.domain.onboarding import ENTRY_POINTS
-from shared.ports import Chat, Directory, Documents, Keys, Sealer, Secrets, TaskQueue
+from shared.ports import Chat, Directory, Documents, Finding, Keys, Sealer, Secrets, TaskQueue
 from shared.services.context import Policy
 from shared.settings import BY_NAME, SECRET_NAME, Settings
 
@@ -152,6 +152,13 @@ class Wiring:
             return Device(account.user_id, account.device_id, account.account, key)
 
         return await self.remember("sealer", FOREVER, make)
+
+    async def check_device(self) -> list[Finding]:
+        from shared.adapters.device_crafts import DeviceCrafts
+        from shared.services.device_check import check_device
+
+        account = await self.secret("MATRIX_DEVICE_ACCOUNT")
+        return await check_device(await self.keys(), DeviceCrafts(), account, await self.secret("MATRIX_PICKLE_KEY"))
 
     async def _device_account(self) -> DeviceAccount | None:
         text = await self.secret("MATRIX_DEVICE_ACCOUNT")

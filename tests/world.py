@@ -80,6 +80,9 @@ class World:
         """The bot's device, where a test has made one."""
         return self.device
 
+    async def check_device(self) -> list[Any]:
+        return []
+
     # -- what is there
 
     def furnish(self, rooms: int = 2, *, indoc: bool = True, **fields: Any) -> list[str]:

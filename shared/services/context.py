@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
-from shared.ports import Chat, Directory, Documents, Keys, Sealer, TaskQueue
+from shared.ports import Chat, Directory, Documents, Finding, Keys, Sealer, TaskQueue
 
 T = TypeVar("T")
 log = logging.getLogger("muster")
@@ -49,6 +49,10 @@ class Ports(Protocol):
     async def chat(self) -> Chat: ...
     async def keys(self) -> Keys: ...
     async def sealer(self) -> Sealer: ...
+    async def check_device(self) -> list[Finding]:
+        """Whether token, account and device of the bot belong together, and the device is cross-signed."""
+        ...
+
     def now(self) -> datetime: ...
     def chance(self) -> int:
         """128 random bits."""
