@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
+from shared.domain.devices import Device, Distrusted, Messages, Sealed
+
 Data = dict[str, Any]
 """A document's content: JSON values, plus aware UTC datetimes (kept to the microsecond)."""
 
@@ -397,7 +399,9 @@ class Chat(Protocol):
         events of the room; for a retry whose transaction id no longer protects."""
         ...
 
-    async def create_direct_room(self, alias_localpart: str, invitee: str, name: str) -> str:
+    async def create_direct_room(
+        self, alias_localpart: str, invitee: str, name: str, *, encrypted: bool = False
+    ) -> str:
         """A private room under that alias, `is_direct`, with the invitee invited in the same call
         (preset private_chat, so the invitee gets no power). Raises `Conflict` when the alias is
         taken: then resolve and check it."""
@@ -447,3 +451,71 @@ class Secrets(Protocol):
         ...
 
     async def close(self) -> None: ...
+
+
+# ------------------------------------------------------------------ Keys (Matrix, end-to-end encryption)
+
+
+class Keys(Protocol):
+    """The homeserver's part in encryption, as the specification shapes it; `Data` is its raw JSON. The same
+    client as `Chat`. Raises as `Chat` does."""
+
+    async def whoami(self) -> Identity: ...
+
+    async def members(self, room_id: str) -> dict[str, str]:
+        """Who has joined or is invited: user to "join" or "invite". One call."""
+        ...
+
+    async def query_keys(self, users: Sequence[str]) -> Data:
+        """POST keys/query: `device_keys`, `master_keys`, `self_signing_keys`, `failures`. One call."""
+        ...
+
+    async def claim_keys(self, wanted: Mapping[str, Sequence[str]]) -> Data:
+        """POST keys/claim of `signed_curve25519` for each device of each user: `one_time_keys`, `failures`."""
+        ...
+
+    async def send_to_device(
+        self, event_type: str, messages: Mapping[str, Mapping[str, Data]], transaction_id: str
+    ) -> None:
+        """PUT sendToDevice: user to device to content. Once per transaction id and device."""
+        ...
+
+    async def send_event(self, room_id: str, event_type: str, content: Data, transaction_id: str) -> str: ...
+
+    async def upload_keys(self, body: Data) -> Data: ...
+
+    async def upload_signing_keys(self, body: Data) -> None:
+        """POST keys/device_signing/upload. `Refused` with code "UIA" when a password is asked for."""
+        ...
+
+    async def upload_signatures(self, body: Data) -> Data:
+        """Answers `failures`, which is empty when all were taken."""
+        ...
+
+    async def account_data(self, event_type: str) -> Data | None: ...
+
+    async def set_account_data(self, event_type: str, content: Data) -> None: ...
+
+    async def sync(self, since: str | None, timeline: bool) -> Data:
+        """One `/sync` that does not wait. Deletes to-device events before `since` on the homeserver: only
+        the reader of this device may call it."""
+        ...
+
+
+class Sealer(Protocol):
+    """The bot's device: one immutable account. No I/O; what it makes is stored before it is sent."""
+
+    @property
+    def user_id(self) -> str: ...
+    @property
+    def device_id(self) -> str: ...
+
+    def devices_of(self, answer: Data, users: Sequence[str]) -> tuple[list[Device], list[Distrusted]]: ...
+
+    def claimed(self, answer: Data, devices: Sequence[Device]) -> tuple[dict[Device, str], list[Distrusted]]: ...
+
+    def seal(self, room_id: str, event_type: str, content: Data, keys: Mapping[Device, str]) -> Sealed: ...
+
+    def share(
+        self, room_id: str, session: str, session_id: str, keys: Mapping[Device, str]
+    ) -> tuple[Messages, dict[str, str]]: ...

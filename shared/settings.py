@@ -103,6 +103,8 @@ class Setting:
     secret: bool = False
 
 
+PUPPETS = "@signal_,@whatsapp_,@telegram_,@discord_,@slack_,@_"
+
 SETTINGS: tuple[Setting, ...] = (
     Setting("AUTHENTIK_URL", "authentik", "Base address of Authentik, without /api/v3", None, base_url),
     Setting("AUTHENTIK_API_TOKEN", "authentik", "Token of intent api of Muster's service account", None, secret=True),
@@ -123,9 +125,20 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("MATRIX_USER_ID", "matrix", "The bot, such as @muster:example.org", None, user_id),
     Setting("MATRIX_CA_BUNDLE", "matrix", "File with the CA of a self-signed homeserver"),
     Setting("MATRIX_DISABLE_SSL_VERIFICATION", "matrix", "Refused in production", "false", switch),
-    Setting("MATRIX_ENABLE_ENCRYPTION", "matrix", "End-to-end encryption (its own issue; not yet)", "false", switch),
+    Setting(
+        "MATRIX_ENABLE_ENCRYPTION",
+        "matrix",
+        "Whether messages may be encrypted: after scripts/setup matrix",
+        "false",
+        switch,
+    ),
+    Setting(
+        "MATRIX_PUPPETS", "matrix", "How the ids of bridges' puppets begin: they never have a device", PUPPETS, words
+    ),
     Setting("MATRIX_PASSWORD", "matrix", "The bot's password, for set-up only", secret=True),
-    Setting("MATRIX_RECOVERY_KEY", "matrix", "Opens the bot's secret storage", secret=True),
+    Setting("MATRIX_RECOVERY_KEY", "matrix", "Opens the bot's secret storage; for set-up only", secret=True),
+    Setting("MATRIX_DEVICE_ACCOUNT", "matrix", "The bot's device, as scripts/setup matrix has made it", secret=True),
+    Setting("MATRIX_PICKLE_KEY", "matrix", "32 bytes in base64: opens MATRIX_DEVICE_ACCOUNT", secret=True),
     Setting("MATRIX_DOMAIN", "onboarding", "Server name of the members' Matrix ids", None),
     Setting("MATRIX_INDOC_ROOM_ID", "onboarding", "The entry room; empty: there is none", "", room_or_nothing),
     Setting("MATRIX_DEFAULT_ROOMS", "onboarding", "Comma-separated rooms that every new member gets", "", rooms),

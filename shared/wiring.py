@@ -14,13 +14,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakKeyDictionary
 
+from shared.domain.device_account import SET_UP, DeviceAccount, pickle_key
+from shared.domain.errors import Misconfigured
 from shared.domain.onboarding import ENTRY_POINTS
-from shared.ports import Chat, Directory, Documents, Secrets, TaskQueue
+from shared.ports import Chat, Directory, Documents, Finding, Keys, Sealer, Secrets, TaskQueue
 from shared.services.context import Policy
 from shared.settings import BY_NAME, SECRET_NAME, Settings
 
 if TYPE_CHECKING:
     from shared.adapters.jwt import InvokerTokens, KeySet
+    from shared.adapters.matrix import MatrixChat
 
 T = TypeVar("T")
 
@@ -67,6 +70,8 @@ class Wiring:
             welcome_delay=read["WELCOME_DELAY_SECONDS"],
             admin_group=read["ADMIN_GROUP"],
             grantable=read["GRANTABLE_GROUPS"],
+            encrypt=read["MATRIX_ENABLE_ENCRYPTION"],
+            puppets=read["MATRIX_PUPPETS"],
         )
 
     async def secret(self, name: str) -> Any:
@@ -129,13 +134,50 @@ class Wiring:
         return await self.remember("directory", FOREVER, make)
 
     async def chat(self) -> Chat:
-        async def make() -> Chat:
+        return await self._matrix()
+
+    async def keys(self) -> Keys:
+        return await self._matrix()
+
+    async def sealer(self) -> Sealer:
+        """The bot's device, as `scripts/setup matrix` has made it."""
+
+        async def make() -> Sealer:
+            from shared.adapters.olm import Sealer as Device
+
+            account = await self._device_account()
+            if account is None:
+                raise Misconfigured("MATRIX_DEVICE_ACCOUNT is not set: there is no device to encrypt with", SET_UP)
+            key = pickle_key(await self.secret("MATRIX_PICKLE_KEY"))
+            return Device(account.user_id, account.device_id, account.account, key)
+
+        return await self.remember("sealer", FOREVER, make)
+
+    async def check_device(self) -> list[Finding]:
+        from shared.adapters.device_crafts import DeviceCrafts
+        from shared.services.device_check import check_device
+
+        account = await self.secret("MATRIX_DEVICE_ACCOUNT")
+        return await check_device(await self.keys(), DeviceCrafts(), account, await self.secret("MATRIX_PICKLE_KEY"))
+
+    async def _device_account(self) -> DeviceAccount | None:
+        text = await self.secret("MATRIX_DEVICE_ACCOUNT")
+        return DeviceAccount.parse(text) if text else None
+
+    async def _access_token(self) -> str:
+        """That of the device which the account belongs to, where set-up has logged in itself."""
+        account = await self._device_account()
+        own = account.access_token if account else ""
+        return own or str(await self.secret("MATRIX_ACCESS_TOKEN"))
+
+    async def _matrix(self) -> MatrixChat:
+        async def make() -> MatrixChat:
             from shared.adapters.matrix import MatrixChat
 
             self.settings.require("matrix")
             return MatrixChat(
                 self.settings["MATRIX_HOMESERVER"],
-                await self.secret("MATRIX_ACCESS_TOKEN"),
+                await self._access_token(),
                 self.settings["MATRIX_USER_ID"],
                 ca_bundle=self.settings["MATRIX_CA_BUNDLE"] or None,
                 verify=not self.settings["MATRIX_DISABLE_SSL_VERIFICATION"],

@@ -46,6 +46,7 @@ class World:
     queue: FakeTaskQueue = field(default_factory=FakeTaskQueue)
     failures: dict[str, int] = field(default_factory=dict)
     log: list[tuple[str, str]] = field(default_factory=list)
+    device: Any = None
     _now: datetime = field(default_factory=lambda: datetime.now(UTC).replace(microsecond=0))
     _rolls: Any = field(default_factory=lambda: itertools.count(1_000_003, 7_919))
 
@@ -71,6 +72,16 @@ class World:
 
     async def chat(self) -> FakeChat:
         return self.homeserver
+
+    async def keys(self) -> Any:
+        return self.homeserver
+
+    async def sealer(self) -> Any:
+        """The bot's device, where a test has made one."""
+        return self.device
+
+    async def check_device(self) -> list[Any]:
+        return []
 
     # -- what is there
 

@@ -15,13 +15,16 @@ from nio import RoomPreset
 
 from shared.adapters.matrix_check import self_check
 from shared.adapters.matrix_client import CLIENT, StrictClient, ask, connect, path_of
+from shared.adapters.matrix_keys import MatrixKeys
 from shared.adapters.matrix_listing import RoomReader
 from shared.adapters.matrix_rooms import Creation, creation_of, event_with, power_of
 from shared.domain.errors import NotFound, Refused
 from shared.ports import Data, Finding, Identity, Membership, Power, Room
 
+ENCRYPTION = {"type": "m.room.encryption", "state_key": "", "content": {"algorithm": "m.megolm.v1.aes-sha2"}}
 
-class MatrixChat:
+
+class MatrixChat(MatrixKeys):
     """`ca_bundle`: path or text of PEM certificates trusted on top of the system's. `timeout`: seconds for
     a whole call. `admin_api`: whether to try Synapse's; where it is refused, that is remembered."""
 
@@ -130,11 +133,18 @@ class MatrixChat:
                 return found
         return None
 
-    async def create_direct_room(self, alias_localpart: str, invitee: str, name: str) -> str:
+    async def create_direct_room(
+        self, alias_localpart: str, invitee: str, name: str, *, encrypted: bool = False
+    ) -> str:
         """With `private_chat`: `trusted_private_chat` would make the invitee a creator (room version 12)."""
         preset = RoomPreset.private_chat
         creating = self.client.room_create(
-            alias=alias_localpart, name=name, is_direct=True, preset=preset, invite=[invitee]
+            alias=alias_localpart,
+            name=name,
+            is_direct=True,
+            preset=preset,
+            invite=[invitee],
+            initial_state=[ENCRYPTION] if encrypted else (),
         )
         return str((await ask(creating)).room_id)
 

@@ -45,6 +45,8 @@ def error_of(status: int, answer: Any, headers: Mapping[str, str]) -> MusterErro
         return Limited(f"the homeserver's rate limit: next try in {after:g} s", after)
     if status >= 500:
         return Unreachable(NEIGHBOUR, f"the homeserver answered HTTP {status}{f': {said}' if said else ''}")
+    if status == 401 and "flows" in body:
+        return Refused("the homeserver asks for the bot's password", "Give it to the set-up command.", "UIA")
     if not code:
         return nonsense(status)
     words = f"the homeserver refused: {said or 'no reason given'} ({code})"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
-from shared.ports import Chat, Directory, Documents, TaskQueue
+from shared.ports import Chat, Directory, Documents, Finding, Keys, Sealer, TaskQueue
 
 T = TypeVar("T")
 log = logging.getLogger("muster")
@@ -26,6 +26,8 @@ class Policy:
     welcome_delay: float = 5.0
     admin_group: str = ""
     grantable: tuple[str, ...] = ()
+    encrypt: bool = False
+    puppets: tuple[str, ...] = ()
 
 
 class Ports(Protocol):
@@ -45,6 +47,12 @@ class Ports(Protocol):
 
     async def directory(self) -> Directory: ...
     async def chat(self) -> Chat: ...
+    async def keys(self) -> Keys: ...
+    async def sealer(self) -> Sealer: ...
+    async def check_device(self) -> list[Finding]:
+        """Whether token, account and device of the bot belong together, and the device is cross-signed."""
+        ...
+
     def now(self) -> datetime: ...
     def chance(self) -> int:
         """128 random bits."""

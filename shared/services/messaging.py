@@ -12,6 +12,7 @@ from shared.domain.errors import Conflict, Outpaced, Refused, TryLater
 from shared.domain.records import Record
 from shared.ports import Create, Put, Query
 from shared.services.context import Ports
+from shared.services.encryption import NoDevice, say_sealed, waits_for_device, waits_for_join
 from shared.services.presence import look_up_presence
 from shared.services.steps import Act, Done, Ending
 
@@ -28,23 +29,24 @@ class DirectRoom(Record):
     listed: bool = False
 
 
-async def say(act: Act, room_id: str, content: dict[str, Any], *, known_plain: bool = False) -> str:
+async def say(act: Act, room_id: str, content: dict[str, Any], *, encrypted: bool | None = None) -> dict[str, Any]:
     """Sends a step's message once: under the transaction id that its claim has committed, and after
-    a look into the room where that id no longer protects. Answers the event id."""
+    a look into the room where that id no longer protects. Encrypted where the room is, by the room's
+    own state unless the caller has just seen it. Answers the event id and what became of it."""
     chat = await act.ports.chat()
-    if not known_plain and await chat.is_encrypted(room_id):
-        raise never_in_plain(room_id)
-    if act.look_first:
-        sent = await chat.find_sent(room_id, messages.MARKER, act.marker)
-        if sent:
-            return sent
-    return await chat.send(room_id, content, act.marker)
+    if encrypted if encrypted is not None else await chat.is_encrypted(room_id):
+        if not act.ports.policy.encrypt:
+            raise never_in_plain(room_id)
+        event_id, receipt = await say_sealed(act, room_id, content)
+        return {"room_id": room_id, "event_id": event_id} | receipt
+    sent = await chat.find_sent(room_id, messages.MARKER, act.marker) if act.look_first else None
+    return {"room_id": room_id, "event_id": sent or await chat.send(room_id, content, act.marker)}
 
 
 def never_in_plain(room_id: str) -> Refused:
     return Refused(
-        f"the room {room_id} is encrypted, and Muster cannot write encrypted messages yet",
-        "Write to them yourself, then skip this step with that as the reason.",
+        f"the room {room_id} is encrypted, and encryption is switched off here",
+        "Set MATRIX_ENABLE_ENCRYPTION after scripts/setup matrix, then retry; or write to them yourself and skip this.",
         "ENCRYPTED",
     )
 
@@ -52,25 +54,30 @@ def never_in_plain(room_id: str) -> Refused:
 async def hello(act: Act) -> Ending:
     room = await direct_room(act)
     await look_up_presence(act, None)
-    event_id = await _say_directly(act, room, messages.hello(_name(act), act.marker))
-    return Done({"room_id": room.room_id, "event_id": event_id})
+    return await _say_directly(act, room, messages.hello(_name(act), act.marker))
 
 
 async def welcome(act: Act) -> Ending:
     room = await direct_room(act)
     rooms = await act.ports.documents.count(Query(f"{act.step.parent}/steps", [("kind", "==", "room")]))
-    event_id = await _say_directly(act, room, messages.welcome(_name(act), rooms, act.marker))
-    return Done({"room_id": room.room_id, "event_id": event_id})
+    content = messages.welcome(_name(act), rooms, act.marker)
+    if room.encrypted and act.ports.policy.encrypt:
+        there = await (await act.ports.chat()).membership(room.room_id, act.matrix_id)
+        if there is None or there.state != "join":
+            # Newer clients may never decrypt what arrives before they have looked our keys up.
+            return waits_for_join(act)
+    return await _say_directly(act, room, content)
 
 
 def _name(act: Act) -> str:
     return getattr(act.parent, "name", "") or getattr(act.parent, "username", "") or act.matrix_id
 
 
-async def _say_directly(act: Act, room: DirectRoom, content: dict[str, Any]) -> str:
-    if room.encrypted:
-        raise never_in_plain(room.room_id)
-    return await say(act, room.room_id, content, known_plain=True)
+async def _say_directly(act: Act, room: DirectRoom, content: dict[str, Any]) -> Ending:
+    try:
+        return Done(await say(act, room.room_id, content, encrypted=room.encrypted))
+    except NoDevice as error:
+        return waits_for_device(act, error)
 
 
 async def direct_room(act: Act) -> DirectRoom:
@@ -96,7 +103,7 @@ async def _made_or_found(act: Act) -> DirectRoom:
     chat, ports = await act.ports.chat(), act.ports
     alias = ids.direct_alias(await salt(ports), act.matrix_id)
     try:
-        room_id = await chat.create_direct_room(alias, act.matrix_id, "Welcome")
+        room_id = await chat.create_direct_room(alias, act.matrix_id, "Welcome", encrypted=_seals(act))
     except Conflict:
         return await _found(act, alias)
 
@@ -105,8 +112,14 @@ async def _made_or_found(act: Act) -> DirectRoom:
 
     # A homeserver may encrypt each new room by default. That is its configuration, and only the bot could
     # change it in a room of its own making: looked at in one new room, it holds for the next ones.
-    encrypted = await ports.remember("new direct rooms are encrypted", 600, look)
+    encrypted = _seals(act) or await ports.remember("new direct rooms are encrypted", 600, look)
     return DirectRoom(matrix_id=act.matrix_id, room_id=room_id, encrypted=encrypted)
+
+
+def _seals(act: Act) -> bool:
+    """Puppets of a bridge never have a device: plain at once."""
+    policy = act.ports.policy
+    return policy.encrypt and not act.matrix_id.startswith(policy.puppets)
 
 
 async def _found(act: Act, alias: str) -> DirectRoom:

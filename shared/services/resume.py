@@ -20,7 +20,7 @@ from shared.domain.invites import ATTRIBUTE
 from shared.domain.onboarding import OPEN, Onboarding, Step
 from shared.ports import Account, Create, Delete, Put, Query, Replace, Write
 from shared.repositories import INVITES, ONBOARDINGS, Stored
-from shared.services import breakers, invites, users
+from shared.services import breakers, invites, late_devices, users
 from shared.services.context import Actor, Ports, log, note
 from shared.services.enroll import Start, begin
 from shared.services.messaging import DirectRoom
@@ -28,6 +28,7 @@ from shared.services.tasks import PARENTS, change_parent, enqueue, restate
 
 LEASE = "leases/resume_onboardings"
 LEASE_FOR = timedelta(minutes=4)
+Part = Callable[[Ports], Awaitable[int]]
 HEARTBEAT = "heartbeats/resume_onboardings"
 WATERMARK = "installation/watermark"
 OVERDUE = timedelta(seconds=60)
@@ -308,7 +309,16 @@ async def direct_rooms(ports: Ports) -> int:
     return len(writes)
 
 
-PARTS: dict[str, Callable[[Ports], Awaitable[int]]] = {
+def sealed_only(part: Part) -> Part:
+    """Where encryption is switched off there is nothing to look at."""
+
+    async def run(ports: Ports) -> int:
+        return await part(ports) if ports.policy.encrypt else 0
+
+    return run
+
+
+PARTS: dict[str, Part] = {
     "neighbours": neighbours,
     "due_steps": due_steps,
     "enrollments": enrollments,
@@ -317,4 +327,7 @@ PARTS: dict[str, Callable[[Ports], Awaitable[int]]] = {
     "unsettled": unsettled,
     "presence": presence,
     "direct_rooms": direct_rooms,
+    "first_devices": sealed_only(late_devices.first_devices),
+    "joins": sealed_only(late_devices.joins),
+    "late_devices": sealed_only(late_devices.late_devices),
 }

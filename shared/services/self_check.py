@@ -25,6 +25,7 @@ async def self_check(ports: Ports, problems: Sequence[str]) -> list[Finding]:
         "tasks": lambda p: p.queue.check(),
         "authentik": _authentik,
         "matrix": _matrix,
+        "matrix device": _device,
         "neighbours": _neighbours,
         "sweep": _sweep,
         "webhook": _webhook,
@@ -75,6 +76,10 @@ async def _matrix(ports: Ports) -> list[Finding]:
             unknown.append(Finding(f"matrix room {room}", ok=False, detail=error.cause, fix=error.fix))
     rooms = [found[room] for room in policy.default_rooms if room in found]
     return [*await chat.check(rooms, found.get(policy.indoc, "")), *unknown]
+
+
+async def _device(ports: Ports) -> list[Finding]:
+    return await ports.check_device() if ports.policy.encrypt else []
 
 
 async def _neighbours(ports: Ports) -> list[Finding]:

@@ -200,13 +200,15 @@ class FakeChat:
         return None
 
     @_port
-    async def create_direct_room(self, alias_localpart: str, invitee: str, name: str) -> str:
+    async def create_direct_room(
+        self, alias_localpart: str, invitee: str, name: str, *, encrypted: bool = False
+    ) -> str:
         full = f"#{alias_localpart}:{self.domain}"
         if any(room.alias == full for room in self.homes.values()):
             raise Conflict("the homeserver refused: Room alias already taken (M_ROOM_IN_USE)")
         self._take_invite(invitee)
         members = {invitee: "invite"}
-        return self.add_room(name, alias=alias_localpart, members=members, direct={invitee})
+        return self.add_room(name, alias=alias_localpart, members=members, direct={invitee}, encrypted=encrypted)
 
     # ------------------------------------------------------------------ many rooms
 

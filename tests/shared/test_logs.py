@@ -52,9 +52,7 @@ def test_a_line(stream: io.TextIOWrapper) -> None:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    "text", ["two\nlines\r\nthree", "\u2028\u2029\x85", "李 José", "\ud800", "\x00\x1b[31m", '"}{"', "😀"]
-)
+@pytest.mark.parametrize("text", ["two\nlines\r\nthree", "\u2028\u2029\x85", "李 José", "\x00\x1b[31m", '"}{"', "😀"])
 def test_odd_text_stays_one_line(stream: io.TextIOWrapper, text: str) -> None:
     """Whatever a neighbour sent is one line that any terminal takes, and reads back as it was."""
     log.warning("%s", text, extra={"fields": {"cause": text, text: text}})
@@ -127,3 +125,11 @@ def test_configured_once(stream: io.TextIOWrapper) -> None:
         logs.configure()
     log.info("once")
     assert len(lines(stream)) == 1
+
+
+def test_half_a_character_is_a_line_too() -> None:
+    """What UTF-8 cannot say is escaped, so that the line is written at all."""
+    record = logging.LogRecord("muster", logging.INFO, "", 0, "\ud800", (), None)
+    line = logs.JsonLines().format(record)
+    assert line.isascii()
+    assert json.loads(line)["message"] == "\ud800"

@@ -44,7 +44,7 @@ async def test_never_plain_into_an_encrypted_direct_room() -> None:
     """Where the homeserver encrypts each new room, hello and welcome fail with the cause, and nothing is sent."""
     world, onboarding = await begun()
     make = world.homeserver.add_room
-    world.homeserver.add_room = lambda name, **more: make(name, encrypted=True, **more)  # type: ignore[method-assign]
+    world.homeserver.add_room = lambda name, **more: make(name, **more | {"encrypted": True})  # type: ignore[method-assign]
     await world.live()
     steps = await world.steps(onboarding)
     assert {(steps[name].state, steps[name].code) for name in ("hello", "welcome")} == {("failed", "ENCRYPTED")}

@@ -1,0 +1,107 @@
+"""scripts/setup matrix: the bot's encryption, once for an installation. Again, it says that all is well.
+
+Settings come from the environment, then from .env. What it makes is kept where the settings say: in Secret Manager
+when they are names of secrets there, else in matrix.json in MUSTER_DATA_DIR.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import sys
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from shared.domain.errors import Misconfigured, MusterError
+from shared.services.device_identity import RECOVERY_KEY
+from shared.services.device_ports import Bench
+from shared.services.device_setup import Outcome, set_up_device
+from shared.settings import BY_NAME, Settings
+
+if TYPE_CHECKING:
+    from shared.adapters.matrix import MatrixChat
+    from shared.adapters.vault import SettingsVault
+    from shared.ports import Identity
+
+DOTENV = Path(__file__).parent.parent / ".env"
+
+
+def main() -> int:
+    chosen = options()
+    settings = Settings({**dotenv(DOTENV), **os.environ})
+    try:
+        asyncio.run(run(settings, new_device=chosen.new_device, quiet=chosen.quiet))
+    except MusterError as error:
+        print(f"{error.cause}.\n{error.fix}" if error.fix else f"{error.cause}.", file=sys.stderr)
+        return 1
+    return 0
+
+
+def options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="scripts/setup matrix", description="Sets up the bot's encryption, once.")
+    anew = "log in anew with MATRIX_PASSWORD: for a lost token or account"
+    parser.add_argument("--new-device", action="store_true", help=anew)
+    parser.add_argument("--quiet", action="store_true", help="show no recovery key: it is kept all the same")
+    return parser.parse_args()
+
+
+def dotenv(file: Path) -> dict[str, str]:
+    lines = file.read_text().splitlines() if file.exists() else []
+    pairs = [line.partition("=") for line in lines if not line.lstrip().startswith("#")]
+    found = {name.strip(): value.strip().strip("\"'") for name, _, value in pairs}
+    return {name: value for name, value in found.items() if name in BY_NAME and value}
+
+
+async def run(settings: Settings, *, new_device: bool, quiet: bool) -> None:
+    """Raises `MusterError`."""
+    from shared.adapters.vault import SettingsVault
+
+    problems = [each for each in settings.problems("matrix", "store") if not each.startswith("MATRIX_ACCESS_TOKEN ")]
+    if problems:  # a token is what --new-device may bring
+        raise Misconfigured("; ".join(problems), "Set them in the environment or in .env.")
+    async with AsyncExitStack() as until:
+        vault = SettingsVault(settings)
+        until.push_async_callback(vault.close)
+        outcome = await set_up_device(await bench(settings, vault, until), new_device=new_device)
+        tell(outcome, "" if quiet else await vault.read(RECOVERY_KEY), vault)
+
+
+async def bench(settings: Settings, vault: SettingsVault, until: AsyncExitStack) -> Bench:
+    """`until` closes the clients that it makes."""
+    from shared.adapters.device_crafts import DeviceCrafts
+    from shared.adapters.matrix import MatrixChat
+    from shared.adapters.matrix_login import log_in
+
+    homeserver, user_id = settings["MATRIX_HOMESERVER"], settings["MATRIX_USER_ID"]
+    ca_bundle, verify = settings["MATRIX_CA_BUNDLE"] or None, not settings["MATRIX_DISABLE_SSL_VERIFICATION"]
+
+    def connect(token: str) -> MatrixChat:
+        chat = MatrixChat(homeserver, token, user_id, ca_bundle, verify)
+        until.push_async_callback(chat.close)
+        return chat
+
+    async def new_login(password: str) -> tuple[Identity, str]:
+        return await log_in(homeserver, user_id, password, ca_bundle, verify)
+
+    return Bench(user_id, vault, DeviceCrafts(), connect, new_login)
+
+
+def tell(outcome: Outcome, recovery_key: str, vault: SettingsVault) -> None:
+    for line in outcome.changed or ["all is well already, nothing was changed"]:
+        print(f"  {line}")
+    print(f"  device {outcome.device_id}, fingerprint {outcome.ed25519}")
+    if outcome.has_new_recovery_key and recovery_key:
+        print(f"\nRecovery key, shown only now: {in_fours(recovery_key)}")
+        print("Whoever has it is the bot. Write it down, away from this machine.")
+    if vault.unset():
+        print(f"\nFor a deployment, set {', '.join(vault.unset())} as kept in {vault.file.path}")
+
+
+def in_fours(key: str) -> str:
+    return " ".join(key[start : start + 4] for start in range(0, len(key), 4))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,183 @@
+"""Sealed messages: encrypted for each device of who is in the room, stored, then sent.
+
+No state is kept between sends, so any number of instances may send at once: each message has an Olm
+session per device and a Megolm session of its own, made from keys that were claimed for it alone. What
+was made is created once, before anything is sent; a retry sends the stored bytes under the same
+transaction ids, and can neither use a key twice nor encrypt twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from shared.domain import ids
+from shared.domain.devices import Device, Distrusted, Messages, Sealed
+from shared.domain.errors import Outpaced, TryLater
+from shared.domain.records import Record
+from shared.ports import Create, Data, Keys, Sealer, Write
+from shared.services.steps import Act, Waits
+
+ENCRYPTED = "m.room.encrypted"
+PART = 150
+"""Devices per document: a room key for one takes about 1.5 KB, and a document holds 1 MiB."""
+DEVICE_LOOKS = tuple(timedelta(minutes=minutes) for minutes in (1, 5, 30, 120, 360))
+DEVICE_LAST = timedelta(days=14)
+FIRST_LOOK = timedelta(minutes=1)
+
+
+class NoDevice(TryLater):
+    """The member has no device that a key could be sent to."""
+
+
+def waits_for_device(act: Act, error: NoDevice) -> Waits:
+    """Tried again at 1 min, 5 min, 30 min, 2 h, then every 6 h for 14 days, and as soon as a sweep sees a device."""
+    now, begun = act.ports.now(), act.parent.created_at
+    wait = DEVICE_LOOKS[min(act.step.attempts - 1, len(DEVICE_LOOKS) - 1)] if act.step.attempts else DEVICE_LOOKS[0]
+    until = now + wait if now - begun < DEVICE_LAST else None
+    fix = "Nothing to do: it goes out once they log in to Matrix. Or tell them another way and skip this step."
+    return Waits("device", error.cause, fix, until)
+
+
+def waits_for_join(act: Act) -> Waits:
+    """The sweep sees them join; this is the slow look beside it."""
+    wait = DEVICE_LOOKS[min(max(act.step.attempts - 1, 0), len(DEVICE_LOOKS) - 1)]
+    cause = f"{act.matrix_id} has not accepted the direct room's invite yet"
+    return Waits("join", cause, "Nothing to do: it goes out seconds after they accept.", act.ports.now() + wait)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Letter(Record):
+    """A sealed message. `got`: who was sent the key; `missed`: who was not, and why. The keys
+    themselves are in `parts` documents below. `look_at`: when to look for devices that came later."""
+
+    id: str
+    transaction: str
+    room_id: str
+    matrix_id: str
+    session_id: str
+    event: dict[str, Any]
+    session: str
+    parts: int
+    created_at: datetime
+    got: tuple[dict[str, Any], ...] = ()
+    missed: tuple[dict[str, Any], ...] = ()
+    look_at: datetime | None = None
+
+    @property
+    def path(self) -> str:
+        return f"letters/{self.id}"
+
+    def receipt(self, now: datetime) -> dict[str, Any]:
+        """For the step: which devices can read it, and which cannot."""
+        mine = [device for device in self.got if device["user_id"] == self.matrix_id]
+        words = f"readable on {len(mine)} device{'' if len(mine) == 1 else 's'}, {now:%H:%M} UTC"
+        keep = ("device_id", "name", "verified")
+        missed = [{key: item[key] for key in ("user_id", "device_id", "reason")} for item in self.missed]
+        return {
+            "encrypted": True,
+            "readable": words,
+            "devices": [{key: device[key] for key in keep} for device in mine],
+            "others": len(self.got) - len(mine),
+            "missed": missed[:50],
+        }
+
+
+async def say_sealed(act: Act, room_id: str, content: Data) -> tuple[str, dict[str, Any]]:
+    """The event id and the receipt. Raises `NoDevice` while the member has none."""
+    letter = await _letter(act, room_id, content)
+    keys = await act.ports.keys()
+    if act.look_first:
+        chat = await act.ports.chat()
+        sent = await chat.find_sent(room_id, "session_id", letter.session_id)
+        if sent:
+            return sent, letter.receipt(act.ports.now())
+    for number in range(letter.parts):
+        part = await act.ports.documents.get(f"{letter.path}/parts/{number}")
+        if part is not None:
+            await keys.send_to_device(ENCRYPTED, part.data["to_device"], f"{letter.transaction}.{number}")
+    event_id = await keys.send_event(room_id, ENCRYPTED, letter.event, letter.transaction)
+    return event_id, letter.receipt(act.ports.now())
+
+
+async def _letter(act: Act, room_id: str, content: Data) -> Letter:
+    """The stored one, or one made now. Of two made at the same moment the first stored one counts: the
+    keys that the other has claimed are used by nobody."""
+    name = ids.digest("letter", act.marker, room_id)
+    document = await act.ports.documents.get(f"letters/{name}")
+    if document is None:
+        letter, writes = await _sealed(act, name, room_id, content)
+        try:
+            await act.ports.documents.write(*writes)
+        except Outpaced:
+            document = await act.ports.documents.get(f"letters/{name}")
+        else:
+            return letter
+    if document is None:
+        raise TryLater("the sealed message could not be read back", "Nothing to do: it is tried again.")
+    return Letter.of(document.data)
+
+
+async def _sealed(act: Act, name: str, room_id: str, content: Data) -> tuple[Letter, list[Write]]:
+    ports, keys, sealer = act.ports, await act.ports.keys(), await act.ports.sealer()
+    people = await keys.members(room_id)
+    claimed, missed = await claim(keys, sealer, sorted({*people, act.matrix_id}))
+    if not any(device.user_id == act.matrix_id for device in claimed):
+        raise no_device(act.matrix_id, missed)
+    made = sealer.seal(room_id, "m.room.message", content, claimed)
+    parts = _parts(made)
+    letter = Letter(
+        id=name,
+        transaction=act.marker,
+        room_id=room_id,
+        matrix_id=act.matrix_id,
+        session_id=made.session_id,
+        event=made.event,
+        session=made.session,
+        parts=len(parts),
+        created_at=ports.now(),
+        got=tuple(asdict(device) for device in claimed),
+        missed=tuple(asdict(item) for item in missed),
+        look_at=ports.now() + FIRST_LOOK,
+    )
+    writes: list[Write] = [Create(letter.path, letter.data())]
+    writes += [Create(f"{letter.path}/parts/{number}", part) for number, part in enumerate(parts)]
+    return letter, writes
+
+
+async def claim(
+    keys: Keys, sealer: Sealer, users: Sequence[str], known: frozenset[tuple[str, str]] = frozenset()
+) -> tuple[dict[Device, str], list[Distrusted]]:
+    """One key for each device of these users that is not `known`, our own left out."""
+    devices, distrusted = sealer.devices_of(await keys.query_keys(users), users)
+    known = known | {(sealer.user_id, sealer.device_id)}
+    wanted = [device for device in devices if (device.user_id, device.device_id) not in known]
+    if not wanted:
+        return {}, distrusted
+    by_user: dict[str, list[str]] = {}
+    for device in wanted:
+        by_user.setdefault(device.user_id, []).append(device.device_id)
+    claimed, unclaimed = sealer.claimed(await keys.claim_keys(by_user), wanted)
+    return claimed, [*distrusted, *unclaimed]
+
+
+def no_device(matrix_id: str, missed: Sequence[Distrusted]) -> NoDevice:
+    theirs = [f"{item.device_id}: {item.reason}" for item in missed if item.user_id == matrix_id]
+    cause = f"{matrix_id} has no device yet that a message could be encrypted for"
+    return NoDevice(f"{cause} ({'; '.join(theirs)})" if theirs else cause)
+
+
+def _parts(made: Sealed) -> list[Data]:
+    """The room keys, so many devices to a document; with each its Olm session, for replies."""
+    flat = [(user, device, content) for user, found in made.to_device.items() for device, content in found.items()]
+    parts = []
+    for start in range(0, len(flat), PART):
+        messages: Messages = {}
+        olm: dict[str, str] = {}
+        for user, device, content in flat[start : start + PART]:
+            messages.setdefault(user, {})[device] = content
+            olm[f"{user}|{device}"] = made.olm.get(f"{user}|{device}", "")
+        parts.append({"v": 1, "to_device": messages, "olm": olm})
+    return parts

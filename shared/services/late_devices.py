@@ -1,0 +1,143 @@
+"""For the sweep: members who have got a device, or have joined, since we last looked.
+
+One key query for all of them together, however many wait.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from typing import Any
+
+from shared.domain import ids
+from shared.domain.devices import Device
+from shared.domain.errors import MusterError, Outpaced
+from shared.domain.onboarding import Step
+from shared.ports import Create, Document, Keys, Query, Replace, Sealer
+from shared.repositories import Stored
+from shared.services.context import Ports, log
+from shared.services.encryption import ENCRYPTED, Letter
+from shared.services.messaging import direct_path
+from shared.services.tasks import change_parent, enqueue
+
+SHARED_FOR = timedelta(days=7)
+LOOK_EVERY = (timedelta(minutes=1), timedelta(minutes=30), timedelta(hours=6))
+WATCHED_FOR = timedelta(hours=2)
+"""Who has not joined by then is looked at by the step's own slow schedule."""
+PER_RUN = 200
+
+
+async def first_devices(ports: Ports) -> int:
+    """Steps that wait for a device whose member has one now."""
+    waiting, owners = await _waiting(ports, "device")
+    people = sorted({owner["matrix_id"] for owner in owners.values()})
+    if not people:
+        return 0
+    keys, sealer = await ports.keys(), await ports.sealer()
+    devices, _ = sealer.devices_of(await keys.query_keys(people), people)
+    have = {device.user_id for device in devices}
+    ready = [stored for stored in waiting if owners.get(stored.record.parent, {}).get("matrix_id") in have]
+    return await _start(ports, ready, ports.now())
+
+
+async def joins(ports: Ports) -> int:
+    """Welcomes that wait until the member has joined the direct room: seconds after the join."""
+    waiting, owners = await _waiting(ports, "join")
+    ready: list[Stored[Step]] = []
+    chat = await ports.chat() if waiting else None
+    for stored in waiting:
+        owner = owners.get(stored.record.parent)
+        if chat is None or owner is None or ports.now() - owner["created_at"] > WATCHED_FOR:
+            continue
+        room = await ports.documents.get(direct_path(owner["matrix_id"]))
+        there = await chat.membership(room.data["room_id"], owner["matrix_id"]) if room else None
+        if there is not None and there.state == "join":
+            ready.append(stored)
+    return await _start(ports, ready, ports.now() + timedelta(seconds=ports.policy.welcome_delay))
+
+
+async def _waiting(ports: Ports, what: str) -> tuple[list[Stored[Step]], dict[str, dict[str, Any]]]:
+    """The steps, and what their parents say, by the parent's path."""
+    query = Query("steps", [("waits_for", "==", what)], limit=PER_RUN, group=True)
+    page = await ports.documents.query(query)
+    steps = [Stored(Step.of(item.data), item.path, item.version) for item in page.items]
+    parents = sorted({stored.record.parent for stored in steps})
+    found: list[Document | None] = await ports.documents.get_many(parents) if parents else []
+    return steps, {document.path: document.data for document in found if document}
+
+
+async def _start(ports: Ports, steps: Sequence[Stored[Step]], at: datetime) -> int:
+    started = []
+    for stored in steps:
+        scheduled = stored.record.scheduled(at)
+        try:
+            await ports.documents.write(stored.replaced(scheduled))
+        except Outpaced:
+            continue  # it is on its way already
+        await change_parent(ports, scheduled.parent, lambda record: record.but(state="running", finished_at=None))
+        started.append(scheduled)
+    await enqueue(ports, started)
+    return len(started)
+
+
+async def late_devices(ports: Ports, limit: int = PER_RUN) -> int:
+    """Devices that came within seven days get the key of what was said before. One key
+    query for all members together."""
+    now = ports.now()
+    page = await ports.documents.query(Query("letters", [("look_at", "<", now)], "look_at", limit))
+    if not page.items:
+        return 0
+    keys, sealer = await ports.keys(), await ports.sealer()
+    letters = [(item, Letter.of(item.data)) for item in page.items]
+    people = sorted({letter.matrix_id for _, letter in letters})
+    devices, _ = sealer.devices_of(await keys.query_keys(people), people)
+    shared = 0
+    for item, letter in letters:
+        new = [device for device in devices if device.user_id == letter.matrix_id and not _has(letter, device)]
+        try:
+            got = await _share(ports, keys, sealer, letter, new) if new else ()
+            later = letter.but(got=(*letter.got, *got), look_at=_next_look(letter, now))
+            await ports.documents.write(Replace(item.path, later.data(), item.version))
+            shared += len(got)
+        except MusterError as error:
+            log.warning("key not shared", extra={"fields": {"letter": letter.id, "cause": error.cause}})
+    return shared
+
+
+def _has(letter: Letter, device: Device) -> bool:
+    return any((got["user_id"], got["device_id"]) == (device.user_id, device.device_id) for got in letter.got)
+
+
+def _next_look(letter: Letter, now: datetime) -> datetime | None:
+    age = now - letter.created_at
+    if age > SHARED_FOR:
+        return None
+    wait = LOOK_EVERY[0] if age < timedelta(hours=1) else LOOK_EVERY[1] if age < timedelta(days=1) else LOOK_EVERY[2]
+    return now + wait
+
+
+async def _share(
+    ports: Ports, keys: Keys, sealer: Sealer, letter: Letter, new: Sequence[Device]
+) -> tuple[dict[str, Any], ...]:
+    """Stored before it is sent, once per set of devices: a retry after a crash sends the stored bytes."""
+    name = ids.digest("share", letter.id, *(device.device_id for device in new))
+    path = f"{letter.path}/shares/{name}"
+    document = await ports.documents.get(path)
+    if document is None:
+        wanted: Mapping[str, list[str]] = {letter.matrix_id: [device.device_id for device in new]}
+        claimed, _ = sealer.claimed(await keys.claim_keys(wanted), new)
+        if not claimed:
+            return ()
+        to_device, olm = sealer.share(letter.room_id, letter.session, letter.session_id, claimed)
+        data: dict[str, Any] = {
+            "v": 1,
+            "to_device": to_device,
+            "olm": olm,
+            "got": [asdict(device) for device in claimed],
+        }
+        await ports.documents.write(Create(path, data))
+    else:
+        data = document.data
+    await keys.send_to_device(ENCRYPTED, data["to_device"], f"{letter.transaction}.{name[:8]}")
+    return tuple(data["got"])
