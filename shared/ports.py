@@ -8,9 +8,10 @@ Every method is a coroutine, has a time limit of its own and raises only `shared
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, Protocol
+
+from msgspec import Struct, field
 
 from shared.domain.devices import Device, Distrusted, Messages, Sealed
 
@@ -21,8 +22,7 @@ Data = dict[str, Any]
 # ------------------------------------------------------------------ Documents
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
+class Document(Struct, frozen=True):
     """`path` is "collection/id[/collection/id]"; `version` changes with every write."""
 
     path: str
@@ -34,16 +34,14 @@ class Document:
         return self.path.rpartition("/")[2]
 
 
-@dataclass(frozen=True, slots=True)
-class Create:
+class Create(Struct, frozen=True):
     """Fails if the document exists (an expired one does not)."""
 
     path: str
     data: Data
 
 
-@dataclass(frozen=True, slots=True)
-class Replace:
+class Replace(Struct, frozen=True):
     """Fails unless the document still has this version (compare-and-set)."""
 
     path: str
@@ -51,16 +49,14 @@ class Replace:
     version: str
 
 
-@dataclass(frozen=True, slots=True)
-class Put:
+class Put(Struct, frozen=True):
     """Writes whatever was there before. Only where the last writer may win."""
 
     path: str
     data: Data
 
 
-@dataclass(frozen=True, slots=True)
-class Increment:
+class Increment(Struct, frozen=True):
     """Adds to a number, making document and field when they are absent. Never loses one."""
 
     path: str
@@ -68,8 +64,7 @@ class Increment:
     amount: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Delete:
+class Delete(Struct, frozen=True):
     """With a version: fails unless it still holds. Without: deleting nothing is fine."""
 
     path: str
@@ -80,8 +75,7 @@ Write = Create | Replace | Put | Increment | Delete
 Op = Literal["==", "<", "<=", ">", ">=", "in", "array_contains"]
 
 
-@dataclass(frozen=True, slots=True)
-class Query:
+class Query(Struct, frozen=True):
     """`collection` is "invites" or "onboardings/x/steps"; with `group`, every collection of that
     last name. `where`: (field, op, value), dotted names reach into maps. `order`: a field, with
     a leading "-" for descending; ties are broken by path. A document without the `order` field
@@ -95,8 +89,7 @@ class Query:
     group: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
+class Page(Struct, frozen=True):
     """`next_cursor` is None on the last page."""
 
     items: Sequence[Document]
@@ -133,8 +126,7 @@ class Documents(Protocol):
 # ------------------------------------------------------------------ TaskQueue
 
 
-@dataclass(frozen=True, slots=True)
-class Task:
+class Task(Struct, frozen=True):
     """`payload` carries ids, never data. `name`: letters, digits, "-" and "_"; a name is accepted
     once and then blocked for up to 24 h. `at`: not before (None: now)."""
 
@@ -160,8 +152,7 @@ class TaskQueue(Protocol):
 # ------------------------------------------------------------------ Directory (Authentik)
 
 
-@dataclass(frozen=True, slots=True)
-class Invitation:
+class Invitation(Struct, frozen=True):
     """`pk` is the code in the link."""
 
     pk: str
@@ -170,8 +161,7 @@ class Invitation:
     expires_at: datetime | None
 
 
-@dataclass(frozen=True, slots=True)
-class Group:
+class Group(Struct, frozen=True):
     """`superuser`: its members, by itself or by a parent, are superusers."""
 
     pk: str
@@ -179,8 +169,7 @@ class Group:
     superuser: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Account:
+class Account(Struct, frozen=True):
     """An Authentik user. `pk` for the API, `uid` (64 hex) the OIDC subject."""
 
     pk: int
@@ -199,8 +188,7 @@ class Account:
     updated_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Accounts:
+class Accounts(Struct, frozen=True):
     """One page; `next_page` is None on the last."""
 
     items: Sequence[Account]
@@ -208,8 +196,7 @@ class Accounts:
     total: int
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Struct, frozen=True):
     """One line of the self-check: what was looked at, whether it is well, what to do if not."""
 
     name: str
@@ -315,16 +302,14 @@ class Directory(Protocol):
 # ------------------------------------------------------------------ Chat (Matrix)
 
 
-@dataclass(frozen=True, slots=True)
-class Membership:
+class Membership(Struct, frozen=True):
     """`state`: "join", "invite", "leave", "ban" or "knock"."""
 
     state: str
     display_name: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Power:
+class Power(Struct, frozen=True):
     """Our level in a room, what the room asks for, and the target's level if one was named.
     A creator of a version 12 room has 2**53 (more than any level can say)."""
 
@@ -335,8 +320,7 @@ class Power:
     target: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Room:
+class Room(Struct, frozen=True):
     """What a room says of itself; `kind` is "" or "m.space"."""
 
     room_id: str
@@ -349,8 +333,7 @@ class Room:
     join_rule: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(Struct, frozen=True):
     """Who our access token is. A transaction id counts per device."""
 
     user_id: str

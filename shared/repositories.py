@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
+
+from msgspec import Struct
 
 from shared.domain.audit import Audit
 from shared.domain.errors import NotFound
@@ -20,8 +21,7 @@ from shared.ports import Create, Document, Documents, Op, Query, Replace
 R = TypeVar("R", bound=Record)
 
 
-@dataclass(frozen=True, slots=True)
-class Stored(Generic[R]):
+class Stored(Struct, Generic[R], frozen=True):
     """A record as it was read: `version` is the precondition of its next write."""
 
     record: R
@@ -32,15 +32,13 @@ class Stored(Generic[R]):
         return Replace(self.path, record.data(), self.version)
 
 
-@dataclass(frozen=True, slots=True)
-class Listing(Generic[R]):
+class Listing(Struct, Generic[R], frozen=True):
     items: Sequence[R]
     next_cursor: str | None
     total: int
 
 
-@dataclass(frozen=True, slots=True)
-class Repository(Generic[R]):
+class Repository(Struct, Generic[R], frozen=True):
     collection: str
     type: type[R]
     noun: str

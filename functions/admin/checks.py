@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-
 from fastapi import APIRouter
+from msgspec.structs import asdict
 
 from functions.admin import models as m
 from shared.services.self_check import self_check

@@ -8,23 +8,25 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from msgspec import Struct
 
 from shared.adapters.canonical import mapping, signed_bytes, verify_signature
 from shared.adapters.secret_storage import KEY_BYTES, padded_or_not, unpadded
 from shared.domain.errors import Refused
+from shared.domain.records import unshown
 from shared.ports import Data
 
 ROLES = ("master", "self_signing", "user_signing")
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class SigningKey:
+class SigningKey(Struct, frozen=True):
     """`seed`: 32 bytes; what secret storage keeps of a key."""
 
     seed: bytes
+
+    __repr__ = unshown
 
     @classmethod
     def make(cls) -> SigningKey:
@@ -57,14 +59,15 @@ class SigningKey:
         return Ed25519PrivateKey.from_private_bytes(self.seed)
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class Identity:
+class Identity(Struct, frozen=True):
     """All three keys of one user."""
 
     user_id: str
     master: SigningKey
     self_signing: SigningKey
     user_signing: SigningKey
+
+    __repr__ = unshown
 
     @classmethod
     def make(cls, user_id: str) -> Identity:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from shared.ports import Power, Room
 
@@ -12,8 +13,7 @@ CREATOR = 2**53
 """A creator's power in rooms of version 12 and later: above any level that can be written down."""
 
 
-@dataclass(frozen=True, slots=True)
-class Creation:
+class Creation(Struct, frozen=True):
     """From m.room.create, which never changes. `creators` have infinite power, from version 12 on;
     before that `creator` has 100 in a room that has no power levels."""
 

@@ -7,7 +7,6 @@ import logging
 import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -15,6 +14,7 @@ from google.api_core import exceptions as google
 from google.api_core.retry import AsyncRetry, if_exception_type
 from google.auth.exceptions import DefaultCredentialsError
 from google.cloud import secretmanager_v1 as api
+from msgspec import Struct, field
 
 from shared.domain.errors import Misconfigured, MusterError, Unreachable
 
@@ -24,8 +24,7 @@ _NAME = re.compile(r"projects/[^/]+/secrets/([^/]+)/versions/[^/]+")
 _log = logging.getLogger(__name__)
 
 
-@dataclass
-class _Entry:
+class _Entry(Struct):
     """`value`: None until it was read once. `until`: when to read it again."""
 
     value: str | None = None

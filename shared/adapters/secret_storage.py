@@ -12,14 +12,15 @@ import hmac
 import os
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from msgspec import Struct
 
 from shared.domain.errors import Misconfigured, Refused
+from shared.domain.records import unshown
 
 ALGORITHM = "m.secret_storage.v1.aes-hmac-sha2"
 KEY_BYTES, BLOCK = 32, 16
@@ -27,11 +28,12 @@ _PREFIX = b"\x8b\x01"
 _ALPHABET = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class RecoveryKey:
+class RecoveryKey(Struct, frozen=True):
     """What MATRIX_RECOVERY_KEY says, and what it opens."""
 
     key: bytes
+
+    __repr__ = unshown
 
     @classmethod
     def make(cls) -> RecoveryKey:

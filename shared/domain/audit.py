@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
+
+from msgspec import field
 
 from shared.domain import ids
 from shared.domain.records import Record
 
 
-@dataclass(frozen=True, kw_only=True)
-class Audit(Record):
+class Audit(Record, frozen=True, kw_only=True):
     """Who (`actor`) did what (`action`) to whom (`target`), when, from where. `id` sorts by time."""
 
     id: str

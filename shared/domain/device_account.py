@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import base64
 import json
-from dataclasses import dataclass
 from typing import Any, Self
 
 from shared.domain.errors import Misconfigured
-from shared.domain.records import Record
+from shared.domain.records import Record, unshown
 
 SET_UP = "Run scripts/setup matrix: it says what is there and what is missing."
 
 
-@dataclass(frozen=True, kw_only=True, repr=False)
-class DeviceAccount(Record):
+class DeviceAccount(Record, frozen=True, kw_only=True):
     """Made once and never changed. `account`: pickled, encrypted with MATRIX_PICKLE_KEY. `ed25519`: its public
     fingerprint. `fallback_keys`: signed, as keys/upload takes them. `access_token`: of a device that set-up has
     logged in itself, so that token and account are kept in one write; empty when the token was given."""
@@ -25,6 +23,8 @@ class DeviceAccount(Record):
     account: str
     fallback_keys: dict[str, Any]
     access_token: str = ""
+
+    __repr__ = unshown
 
     @property
     def text(self) -> str:

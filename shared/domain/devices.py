@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 Messages = dict[str, dict[str, dict[str, Any]]]
 """User to device to content: the shape of a to-device request."""
 
 
-@dataclass(frozen=True, slots=True)
-class Device:
+class Device(Struct, frozen=True):
     """One whose own signature over its keys holds. `verified`: cross-signed by its owner."""
 
     user_id: str
@@ -21,8 +21,7 @@ class Device:
     verified: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Distrusted:
+class Distrusted(Struct, frozen=True):
     """A device that gets no key, and why, in words."""
 
     user_id: str
@@ -30,8 +29,7 @@ class Distrusted:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Sealed:
+class Sealed(Struct, frozen=True):
     """Everything that is stored before anything is sent. `event`: the content of m.room.encrypted.
     `to_device`: the room key for each device, Olm-encrypted. `session`: the Megolm session as it was at index
     0, for later devices and replies. `olm`: "user|device" to the pickled Olm session, for replies."""
@@ -43,8 +41,7 @@ class Sealed:
     olm: dict[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class NewDevice:
+class NewDevice(Struct, frozen=True):
     """`account`: pickled, encrypted. `device_keys` and `fallback_keys`: signed, as keys/upload takes them."""
 
     account: str
@@ -52,8 +49,7 @@ class NewDevice:
     fallback_keys: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class RoomKey:
+class RoomKey(Struct, frozen=True):
     """A member's Megolm session, as it came by to-device from the device with these keys. `session`: pickled,
     encrypted."""
 
@@ -65,8 +61,7 @@ class RoomKey:
     session: str
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
+class Opened(Struct, frozen=True):
     """A message to the bot's device. `olm_name`, `olm`: the Olm session that opened it, by the name it was given
     by (a new one: its id), and its state now, pickled. `content` lacks the `session_key`, which is in `room_key`."""
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
+
+from msgspec import Struct
 
 from shared.domain.records import Record
 
@@ -14,8 +15,7 @@ ATTRIBUTE = "muster_invite"
 Status = Literal["pending", "redeemed", "expired", "revoked"]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Invite(Record):
+class Invite(Record, frozen=True, kw_only=True):
     """`closed`: "", "redeemed" or "revoked". `code`: the pk of Authentik's invitation, "" while there
     is none. `stale`: Authentik's invitation is not yet what this record says."""
 
@@ -57,8 +57,7 @@ class Invite(Record):
         return {"attributes": {ATTRIBUTE: self.id}} | ({"email": self.email} if self.email else {})
 
 
-@dataclass(frozen=True, slots=True)
-class Redemption:
+class Redemption(Struct, frozen=True):
     """`held`: why an admin must look at it first; "" when all is well."""
 
     invite: Invite

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 
 from shared.domain import ids
@@ -10,8 +9,7 @@ from shared.domain.onboarding import OnboardingState, Step
 from shared.domain.records import Record
 
 
-@dataclass(frozen=True, kw_only=True)
-class Job(Record):
+class Job(Record, frozen=True, kw_only=True):
     """`kind`: "invite" or "remove". `matrix_id`: whom it concerns. `actor`: the admin.
     `state` repeats, for queries, what the steps add up to."""
 

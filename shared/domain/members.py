@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Literal, NewType
 
 from anyascii import anyascii
+from msgspec import Struct
 
 from shared.domain.errors import Invalid
 
@@ -46,8 +46,7 @@ def suggested_username(first_name: str, roll: int) -> str:
     return f"{folded(first_name)}-{word}{10 + roll // len(WORDS) % 90}"
 
 
-@dataclass(frozen=True, slots=True)
-class MatrixIdentity:
+class MatrixIdentity(Struct, frozen=True):
     """`given_by`: "admin", "username" (derived), or "nobody": then `problem` says why it waits."""
 
     matrix_id: str

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal
+
+from msgspec import Struct, field
 
 from shared.domain import ids
 from shared.domain.records import Record
@@ -38,8 +39,7 @@ MAX_FAULTS = 10
 """Passing faults of one step before it is given up and shown. A neighbour's outage counts none."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Onboarding(Record):
+class Onboarding(Record, frozen=True, kw_only=True):
     """`source`: webhook, api or sweep. `given_by`: who named the Matrix id. `hold`: "", "pending",
     "approved" or "rejected". `state` repeats, for queries, what `derived_state` says. `seen`: whether
     they have ever logged in to Matrix, None until looked up; `seen_by`: the step that looks; `look_at`:
@@ -71,8 +71,7 @@ class Onboarding(Record):
     pace_until: datetime | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Step(Record):
+class Step(Record, frozen=True, kw_only=True):
     """`parent`: "onboardings/{id}" or "jobs/{id}". `due_at`: scheduled: when its task runs; running:
     when the claim lapses; waiting: when we look again; else None. `faults`: passing faults so far.
     `waits_for`: "", "person", "login" or a neighbour. `sent_*`: the transaction of a message."""
@@ -120,8 +119,7 @@ class Step(Record):
         return self.but(state="waiting", waits_for=on, cause=cause, fix=fix, due_at=until, updated_at=now)
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """What an onboarding is to bring. `rooms` are ids or aliases; `groups` names or uuids."""
 
     rooms: tuple[str, ...] = ()

@@ -6,27 +6,33 @@ older release did not write takes its default.
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any, Self
 
+from msgspec import Struct
+from msgspec.structs import replace
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Record:
+
+class Record(Struct, frozen=True, kw_only=True):
     v: int = 1
 
     def data(self) -> dict[str, Any]:
         """As it is stored; tuples become lists."""
-        values = ((field.name, getattr(self, field.name)) for field in dataclasses.fields(self))
+        values = ((name, getattr(self, name)) for name in self.__struct_fields__)
         return {name: list(value) if isinstance(value, tuple) else value for name, value in values}
 
     @classmethod
     def of(cls, data: dict[str, Any]) -> Self:
-        known = {field.name for field in dataclasses.fields(cls)}
+        known = set(cls.__struct_fields__)
         return cls(**{name: _frozen(value) for name, value in data.items() if name in known})
 
     def but(self, **changes: Any) -> Self:
         """A copy with these fields changed."""
-        return dataclasses.replace(self, **changes)
+        return replace(self, **changes)
+
+
+def unshown(record: Any) -> str:
+    """The `__repr__` of what holds a secret: it may turn up in a log or an error."""
+    return f"<{type(record).__name__}, not shown>"
 
 
 def _frozen(value: Any) -> Any:

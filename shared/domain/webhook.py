@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import ast
 import hashlib
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from shared.domain.errors import Invalid
 
 
-@dataclass(frozen=True, slots=True)
-class Notice:
+class Notice(Struct, frozen=True):
     """`enrolled`: a user was newly created by a flow. `pk` is None where only the username is known."""
 
     event_id: str

@@ -6,7 +6,6 @@ neighbour wait without trying; `resume_onboardings` probes, and lets them go on.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from shared.domain.errors import Limited, MusterError, TryLater, Unreachable
@@ -20,8 +19,7 @@ NEIGHBOUR = {"update_account": "authentik"}
 """Which neighbour an entry point needs; Matrix, where nothing is said."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Breaker(Record):
+class Breaker(Record, frozen=True, kw_only=True):
     """`open` since when, and why; `probe_at`: the next look."""
 
     neighbour: str

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
+
+from msgspec import Struct
 
 from shared.ports import Chat, Directory, Documents, Finding, Keys, Sealer, TaskQueue
 
@@ -14,8 +15,7 @@ T = TypeVar("T")
 log = logging.getLogger("muster")
 
 
-@dataclass(frozen=True, slots=True)
-class Policy:
+class Policy(Struct, frozen=True):
     """The community's own choices, from the settings."""
 
     domain: str
@@ -63,8 +63,7 @@ class Ports(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Actor:
+class Actor(Struct, frozen=True):
     """Who acts, for the audit: "key:ops", "user:ada", "authentik", "muster"; and from which address."""
 
     name: str

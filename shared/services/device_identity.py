@@ -7,7 +7,8 @@ What is secret is stored before it is published, so that set-up, cut short anywh
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from shared.domain.errors import Misconfigured, Refused
 from shared.ports import Data, Keys
@@ -25,8 +26,7 @@ Note = Callable[[str], None]
 """Told of each thing that was changed, in words."""
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class Storage:
+class Storage(Struct, frozen=True):
     """The account's secret storage, and the key that opens it."""
 
     keys: Keys

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 from shared.domain.device_account import DeviceAccount
 from shared.domain.devices import Device, Distrusted, NewDevice
@@ -70,8 +71,7 @@ class Vault(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Bench:
+class Bench(Struct, frozen=True):
     """`connect`: the homeserver's part, by access token. `log_in`: with the bot's password, as a new device;
     answers who that is, and its access token."""
 

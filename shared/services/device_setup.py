@@ -9,7 +9,8 @@ Two runs at a time are not meant to be.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct
 
 from shared.domain.device_account import DeviceAccount, pickle_key
 from shared.domain.errors import Misconfigured, Refused
@@ -34,13 +35,12 @@ ACCOUNT, PICKLE_KEY, TOKEN, PASSWORD = (
 )
 
 
-@dataclass(slots=True)
-class Outcome:
+class Outcome(Struct):
     """`changed`: what was done, in words, empty when all was well already. `ed25519`: the device's fingerprint."""
 
     device_id: str = ""
     ed25519: str = ""
-    changed: list[str] = field(default_factory=list)
+    changed: list[str] = []
     findings: Sequence[Finding] = ()
 
     @property
@@ -49,8 +49,7 @@ class Outcome:
         return any(RECOVERY_KEY in change for change in self.changed)
 
 
-@dataclass(frozen=True, slots=True)
-class Own:
+class Own(Struct, frozen=True):
     """The account, opened, and the homeserver by its own token."""
 
     keys: Keys

@@ -9,9 +9,10 @@ transaction ids, and can neither use a key twice nor encrypt twice.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
+
+from msgspec.structs import asdict
 
 from shared.domain import ids
 from shared.domain.devices import Device, Distrusted, Messages, Sealed
@@ -48,8 +49,7 @@ def waits_for_join(act: Act) -> Waits:
     return Waits("join", cause, "Nothing to do: it goes out seconds after they accept.", act.ports.now() + wait)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Letter(Record):
+class Letter(Record, frozen=True, kw_only=True):
     """A sealed message. `got`: who was sent the key; `missed`: who was not, and why. The keys
     themselves are in `parts` documents below. `look_at`: when to look for devices that came later."""
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from dataclasses import dataclass, field
 from typing import Any, Literal
+
+from msgspec import Struct, field
 
 from shared.domain import ids, members
 from shared.domain.audit import audit
@@ -27,8 +28,7 @@ MATRIX_ATTRIBUTE = "matrix_id"
 LAST_WEBHOOK = "heartbeats/enrollment_webhook"
 
 
-@dataclass(frozen=True, slots=True)
-class Hint:
+class Hint(Struct, frozen=True):
     """What a webhook claims: which event, and whom it is about (a pk, or at least a username)."""
 
     event_id: str
@@ -36,15 +36,13 @@ class Hint:
     username: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(Struct, frozen=True):
     kind: Kind
     onboarding: str = ""
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Start:
+class Start(Struct, frozen=True):
     """How an onboarding begins where no invite says it. `matrix_id`: named by an admin."""
 
     source: Literal["webhook", "api", "sweep"]

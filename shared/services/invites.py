@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
+
+from msgspec import Struct
 
 from shared.domain import ids
 from shared.domain.audit import audit
@@ -20,8 +21,7 @@ DEFAULT_HOURS = 7 * 24
 MAX_DAYS = 366
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(Struct, frozen=True):
     """What an admin asks for. `key`: the Idempotency-Key; `body`: a digest of the request."""
 
     label: str

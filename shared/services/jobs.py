@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from shared.domain import ids, members
 from shared.domain.audit import audit
@@ -21,8 +22,7 @@ MAX_ROOMS = 450
 """A job, its steps and its audit record are one batch, and a batch holds 500 writes."""
 
 
-@dataclass(frozen=True, slots=True)
-class JobView:
+class JobView(Struct, frozen=True):
     job: Job
     steps: Sequence[Step]
 
@@ -31,8 +31,7 @@ class JobView:
         return derived_state("", self.steps)
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(Struct, frozen=True):
     """`kind`: "invite" or "remove". `rooms` empty, for a removal: every room of the bot they are in."""
 
     kind: str

@@ -6,9 +6,10 @@ One key query for all of them together, however many wait.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
+
+from msgspec.structs import asdict
 
 from shared.domain import ids
 from shared.domain.devices import Device

@@ -4,7 +4,6 @@ must be encrypted."""
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
 from typing import Any
 
 from shared.domain import ids, messages
@@ -19,8 +18,7 @@ from shared.services.steps import Act, Done, Ending
 SALT = "installation/salt"
 
 
-@dataclass(frozen=True, kw_only=True)
-class DirectRoom(Record):
+class DirectRoom(Record, frozen=True, kw_only=True):
     """The one room of a member with the bot. `listed`: whether m.direct has it."""
 
     matrix_id: str

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec import Struct
 
 from shared.domain import ids, members
 from shared.domain.audit import audit
@@ -33,8 +34,7 @@ from shared.services.tasks import again_when_outpaced, enqueue
 Change = Callable[[Step], Step]
 
 
-@dataclass(frozen=True, slots=True)
-class View:
+class View(Struct, frozen=True):
     """An onboarding with its steps, as they stand."""
 
     onboarding: Onboarding
@@ -140,8 +140,7 @@ def _freed(step: Step, onboarding: Onboarding, now: datetime) -> Step:
     return start_of(step.but(state="scheduled", due_at=now), onboarding, now) if step.state == "pending" else step
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(Struct, frozen=True):
     """For an existing account. None: as it was, or as the settings have it."""
 
     matrix_id: str = ""

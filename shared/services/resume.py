@@ -10,9 +10,10 @@ from __future__ import annotations
 import contextlib
 import itertools
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
+
+from msgspec import Struct
 
 from shared.domain import ids
 from shared.domain.errors import Abandoned, MusterError, Outpaced, Rejected
@@ -67,12 +68,11 @@ class _Each:
         return self.done
 
 
-@dataclass
-class Report:
+class Report(Struct):
     """What a run did, and which of its parts could not be done."""
 
-    done: dict[str, int] = field(default_factory=dict)
-    failed: dict[str, str] = field(default_factory=dict)
+    done: dict[str, int] = {}
+    failed: dict[str, str] = {}
 
 
 async def resume(ports: Ports) -> Report | None:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+
+from msgspec import Struct
 
 from shared.domain import ids, pace
 from shared.domain.audit import Audit, audit
@@ -31,20 +32,17 @@ SENDS = ("indoc_farewell", "hello", "welcome")
 """Kinds that send a message: which device it is sent from is committed first."""
 
 
-@dataclass(frozen=True, slots=True)
-class Done:
+class Done(Struct, frozen=True):
     """What the neighbour confirmed: kept as the step's `result`."""
 
     result: Mapping[str, object]
 
 
-@dataclass(frozen=True, slots=True)
-class Skipped:
+class Skipped(Struct, frozen=True):
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Waits:
+class Waits(Struct, frozen=True):
     on: str
     cause: str
     fix: str
@@ -54,8 +52,7 @@ class Waits:
 Ending = Done | Skipped | Waits
 
 
-@dataclass(frozen=True, slots=True)
-class Act:
+class Act(Struct, frozen=True):
     """What an action is given. `look_first`: the message may have been sent under a transaction id
     that no longer protects, so look into the room before sending."""
 
@@ -106,8 +103,7 @@ async def run_step(ports: Ports, parent: str, name: str, generation: int | None,
     return await _act(ports, found, actions[step.kind], act)
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
+class _Found(Struct, frozen=True):
     parent: Parent
     step: Stored[Step]
     follower: Stored[Step] | None

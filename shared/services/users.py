@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
+
+from msgspec import Struct, field
 
 from shared.domain import ids, members
 from shared.domain.audit import audit
@@ -23,8 +24,7 @@ ATTRIBUTE = "muster_user"
 NAMES_TRIED = 8
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(Struct, frozen=True):
     """What an admin asks for. `key`: the Idempotency-Key; `body`: a digest of the request."""
 
     first_name: str
@@ -45,8 +45,7 @@ class Wanted:
         return f"{self.first_name} {self.last_name}".strip()
 
 
-@dataclass(frozen=True, kw_only=True)
-class Request(Record):
+class Request(Record, frozen=True, kw_only=True):
     """The intent, committed before the account is made: `chosen`: the admin named the
     username. `made`: the onboarding has begun."""
 
@@ -68,8 +67,7 @@ class Request(Record):
     account_pk: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class WayIn:
+class WayIn(Struct, frozen=True):
     """One of the two, shown once; both empty in a dry run."""
 
     account: Account
@@ -77,8 +75,7 @@ class WayIn:
     temporary_password: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Made:
+class Made(Struct, frozen=True):
     """`recovery_link` or `temporary_password`: shown once, stored nowhere; neither in a repeat."""
 
     account: Account

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import base64
 from collections.abc import AsyncIterator, Callable
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from msgspec.structs import replace
 
 from shared.adapters.cross_signing import Identity
 from shared.adapters.device_crafts import DeviceCrafts

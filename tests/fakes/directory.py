@@ -7,9 +7,11 @@ import hashlib
 import itertools
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from uuid import uuid4
+
+from msgspec.structs import replace
 
 from shared.domain.errors import Conflict, Invalid, MusterError, NotFound
 from shared.ports import Account, Accounts, Data, Finding, Group, Invitation

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from functions.admin.models import step_detail
 from shared.domain.errors import Refused, TryLater, Unreachable

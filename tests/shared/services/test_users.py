@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from shared.domain.errors import Conflict, Forbidden, Invalid, NotFound, Unreachable
 from shared.domain.members import suggested_username
