@@ -47,6 +47,7 @@ class World:
     authentik: FakeDirectory = field(default_factory=FakeDirectory)
     queue: FakeTaskQueue = field(default_factory=FakeTaskQueue)
     failures: dict[str, int] = field(default_factory=dict)
+    under_way: set[str] = field(default_factory=set)
     log: list[tuple[str, str]] = field(default_factory=list)
     device: Any = None
     _now: datetime = field(default_factory=lambda: datetime.now(UTC).replace(microsecond=0))

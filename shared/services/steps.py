@@ -14,8 +14,18 @@ from msgspec import Struct
 
 from shared.domain import ids, pace
 from shared.domain.audit import Audit, audit
-from shared.domain.errors import Conflict, Invalid, Limited, Misconfigured, MusterError, Outpaced, Refused, TryLater
-from shared.domain.onboarding import ENDED, FOLLOWER, MAX_FAULTS, OPEN, Step, backoff
+from shared.domain.errors import (
+    Conflict,
+    Invalid,
+    Limited,
+    Misconfigured,
+    MusterError,
+    NotFound,
+    Outpaced,
+    Refused,
+    TryLater,
+)
+from shared.domain.onboarding import ENDED, ENTRY_POINTS, FOLLOWER, MAX_FAULTS, OPEN, Step, backoff
 from shared.ports import Document, Write
 from shared.repositories import Stored, audit_write
 from shared.services import breakers
@@ -81,7 +91,8 @@ class Claimed(Conflict):
 async def run_step(ports: Ports, parent: str, name: str, generation: int | None, actions: Mapping[str, Action]) -> str:
     """Answers the state the step is in afterwards. Raises `TryLater` for a passing fault that was
     recorded, `Claimed` while somebody else has it, `NotFound` for a step that does not exist."""
-    found = await _read(ports, parent, name)
+    neighbour = next(breakers.NEIGHBOUR.get(ENTRY_POINTS[kind], "matrix") for kind in actions)
+    found = await _read(ports, parent, name, neighbour)
     step = found.step.record
     if step.kind not in actions:
         raise Invalid(f"{parent}/{name} is no step for this entry point", fix=f"It belongs to {step.entry_point}.")
@@ -100,34 +111,31 @@ async def run_step(ports: Ports, parent: str, name: str, generation: int | None,
     except Exception as error:
         return await _failed(ports, found, error)
     found, act = await _claim(ports, found, device)
-    return await _act(ports, found, actions[step.kind], act)
+    ports.under_way.add(step.path)
+    try:
+        return await _act(ports, found, actions[step.kind], act)
+    finally:
+        ports.under_way.discard(step.path)
 
 
 class _Found(Struct, frozen=True):
     parent: Parent
     step: Stored[Step]
     follower: Stored[Step] | None
+    neighbour: str
     breaker: Breaker | None
 
-    @property
-    def neighbour(self) -> str:
-        return breakers.NEIGHBOUR.get(self.step.record.entry_point, "matrix")
 
-
-async def _read(ports: Ports, parent: str, name: str) -> _Found:
+async def _read(ports: Ports, parent: str, name: str, neighbour: str) -> _Found:
     """All that a task must know, in one round trip."""
     names = [name, FOLLOWER[name]] if name in FOLLOWER else [name]
-    paths = [parent, breakers.path("matrix"), breakers.path("authentik"), *(f"{parent}/steps/{n}" for n in names)]
-    documents = await ports.documents.get_many(paths)
-    owner = parent_of(documents[0], parent).record
-    if documents[3] is None:
-        parent_of(None, paths[3])  # raises NotFound
-    steps = [_stored(document) for document in documents[3:]]
-    step = steps[0]
-    assert step is not None  # noqa: S101 - for the type checker: it was looked at above
-    which = breakers.NEIGHBOUR.get(step.record.entry_point, "matrix")
-    breaker = breakers.read(documents[1 if which == "matrix" else 2])
-    return _Found(owner, step, steps[1] if len(steps) > 1 else None, breaker)
+    paths = [parent, breakers.path(neighbour), *(f"{parent}/steps/{n}" for n in names)]
+    owner, breaker, *found = await ports.documents.get_many(paths)
+    parent_record = parent_of(owner, parent).record
+    step, *followers = [_stored(document) for document in found]
+    if step is None:
+        raise NotFound(f"there is no {paths[2]}")
+    return _Found(parent_record, step, followers[0] if followers else None, neighbour, breakers.read(breaker))
 
 
 def _stored(document: Document | None) -> Stored[Step] | None:
@@ -148,7 +156,7 @@ async def _claim(ports: Ports, found: _Found, device: str) -> tuple[_Found, Act]
         raise Claimed(f"{step.path} was claimed at the same moment", "Nothing to do.") from error
     stored = Stored(claimed, found.step.path, version)
     act = Act(ports, found.parent, claimed, look_first)
-    return _Found(found.parent, stored, found.follower, None), act
+    return _Found(found.parent, stored, found.follower, found.neighbour, None), act
 
 
 async def _act(ports: Ports, found: _Found, action: Action, act: Act) -> str:
@@ -191,15 +199,21 @@ async def _record(ports: Ports, found: _Found, step: Step) -> str:
     followers = _followers(ports, found, step)
     writes: list[Write] = [found.step.replaced(step), *(stored.replaced(record) for stored, record in followers)]
     writes.append(audit_write(_audited(ports, found, step)))
-    try:
-        await ports.documents.write(*writes)
-    except Outpaced as error:
-        raise Claimed(f"{step.path} changed while it was being done", "Nothing to do: it is tried again.") from error
+    await _commit(ports, step, *writes)
     await enqueue(ports, [step, *(record for _, record in followers)])
     if not followers and step.state not in OPEN:
         await settle(ports, step.parent)
     _logged(step)
     return step.state
+
+
+async def _commit(ports: Ports, step: Step, *writes: Write) -> None:
+    """What a claim has led to. Raises `Claimed` when the claim is no longer ours."""
+    try:
+        await ports.documents.write(*writes)
+    except Outpaced as error:
+        raise Claimed(f"{step.path} changed while it was being done", "Nothing to do: it is tried again.") from error
+    ports.under_way.discard(step.path)
 
 
 def _audited(ports: Ports, found: _Found, step: Step) -> Audit:
@@ -262,10 +276,7 @@ async def _queue_up(ports: Ports, found: _Found, retry_after: float) -> str:
 
 async def _record_quietly(ports: Ports, found: _Found, step: Step) -> str:
     """A change of plan: nothing was done, so nothing goes into the audit."""
-    try:
-        await ports.documents.write(found.step.replaced(step))
-    except Outpaced as error:
-        raise Claimed(f"{step.path} changed meanwhile", "Nothing to do: it is tried again.") from error
+    await _commit(ports, step, found.step.replaced(step))
     await enqueue(ports, [step])
     if step.state not in OPEN:
         await settle(ports, step.parent)
@@ -302,8 +313,5 @@ async def _passing(ports: Ports, found: _Found, error: Exception) -> str:
         return await _record(ports, found, final)
     wait = backoff(step.faults + 1)
     again = step.but(state="scheduled", faults=step.faults + 1, due_at=now + wait, cause=cause, fix=fix, updated_at=now)
-    try:
-        await ports.documents.write(found.step.replaced(again))
-    except Outpaced as outpaced:
-        raise Claimed(f"{step.path} changed meanwhile", "Nothing to do.") from outpaced
+    await _commit(ports, step, found.step.replaced(again))
     raise TryLater(cause, fix, after=wait.total_seconds()) from error

@@ -76,7 +76,10 @@ async def change_parent(ports: Ports, path: str, change: Callable[[Parent], Pare
 
 async def settle(ports: Ports, path: str) -> None:
     """Once no step is open any more, writes what they add up to. Whoever commits the last step
-    sees all the others, so one of several that end at once always does it."""
+    sees all the others, so one of several that end at once always does it. A step that this process
+    is doing just now is open, and settles in its turn: then there is no need to look."""
+    if any(step.startswith(f"{path}/") for step in ports.under_way):
+        return
     still_open = await ports.documents.query(Query(f"{path}/steps", [("state", "in", list(OPEN))], limit=1))
     if not still_open.items:
         await restate(ports, path)

@@ -14,11 +14,11 @@ class Killed(BaseException):
 
 class FaultyDocuments:
     """`fail_at(3, error)`: the third write from now raises, and nothing is written; with `after` it is
-    written and only the answer is lost. `writes` counts them all."""
+    written and only the answer is lost. `writes` and `queries` count them all."""
 
     def __init__(self, inner: Documents) -> None:
         self.inner = inner
-        self.writes = 0
+        self.writes = self.queries = 0
         self._planned: dict[int, tuple[BaseException, bool]] = {}
 
     def fail_at(self, number: int, error: BaseException, *, after: bool = False) -> None:
@@ -47,6 +47,7 @@ class FaultyDocuments:
         return await self.inner.get_many(paths)
 
     async def query(self, query: Query) -> Page:
+        self.queries += 1
         await asyncio.sleep(0)
         return await self.inner.query(query)
 

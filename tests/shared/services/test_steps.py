@@ -97,6 +97,40 @@ async def test_a_claim_taken_over_records_nothing() -> None:
     assert (step.state, step.attempts) == ("done", 2)
 
 
+async def test_who_ends_last_settles() -> None:
+    """A step that ends while this process is doing another one asks nobody what is still open; the last one does."""
+    world, onboarding = await begun(2)
+    first, second = room_task(world), room_task(world, 1)
+    parent, asked = f"onboardings/{onboarding}", list[int]()
+
+    async def slow(act: Act) -> Ending:
+        before = world.documents.queries
+        assert await world.once(second) == "done"
+        asked.append(world.documents.queries - before)
+        return await ACTIONS["room"](act)
+
+    before = world.documents.queries
+    assert await run_step(world, parent, first.payload["step"], 0, {"room": slow}) == "done"
+    assert asked == [0]
+    assert world.documents.queries - before == 1
+    assert not world.under_way
+
+
+async def test_the_other_one_dies_instead_of_settling() -> None:
+    """Whoever was left to settle and died is run again: the onboarding ends all the same."""
+    world, onboarding = await begun(2)
+    first, second = room_task(world), room_task(world, 1)
+
+    async def dies(act: Act) -> Ending:
+        assert await world.once(second) == "done"
+        raise Killed
+
+    with pytest.raises(Killed):
+        await run_step(world, f"onboardings/{onboarding}", first.payload["step"], 0, {"room": dies})
+    await world.live()
+    await at_home(world, onboarding, MEMBER)
+
+
 async def test_an_old_generation_does_nothing() -> None:
     """A task from before a retry finds that a newer one has taken its place."""
     world, onboarding = await begun()
