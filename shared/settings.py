@@ -30,6 +30,14 @@ def words(value: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in value.split(",") if part.strip())
 
 
+def api_keys(value: str) -> Mapping[str, str]:
+    """The SHA-256 of each key, in hex, to its name."""
+    entries = [re.fullmatch(r"([A-Za-z0-9_.-]{1,64}):([0-9a-f]{64})", entry) for entry in words(value)]
+    if not all(entries):
+        raise ValueError("name:sha256 entries, made by scripts/setup key NAME")
+    return {entry[2]: entry[1] for entry in entries if entry}
+
+
 def switch(value: str) -> bool:
     folded = value.strip().lower()
     if folded not in ("1", "true", "yes", "on", "0", "false", "no", "off"):
@@ -118,7 +126,7 @@ SETTINGS: tuple[Setting, ...] = (
         "AUTHENTIK_ISSUER", "admin", "OIDC issuer with its closing slash; empty: API keys only", "", url_or_nothing
     ),
     Setting("AUTHENTIK_CLIENT_ID", "admin", "Client id of the admin page", "muster-admin"),
-    Setting("ADMIN_API_KEYS", "admin", "Comma-separated name:sha256-of-the-key", "", words, secret=True),
+    Setting("ADMIN_API_KEYS", "admin", "Comma-separated name:sha256-of-the-key", "", api_keys, secret=True),
     Setting("PUBLIC_URL", "admin", "Where people open the admin page", "", url_or_nothing),
     Setting("MATRIX_HOMESERVER", "matrix", "Client API address of the homeserver", None, base_url),
     Setting("MATRIX_ACCESS_TOKEN", "matrix", "Access token of the bot", None, secret=True),
@@ -180,6 +188,14 @@ class Settings:
         if problem:
             raise Misconfigured(problem, "Set it in the function's environment or in .env and deploy again.")
         return value
+
+    def parse(self, name: str, secret: str) -> Any:
+        """What Secret Manager holds for a setting; raises `Misconfigured`, which never quotes it."""
+        try:
+            return BY_NAME[name].parse(secret)
+        except ValueError as error:
+            problem = f"the secret that {name} names is not valid: expected {error}"
+            raise Misconfigured(problem, "Add a version that is to Secret Manager.") from error
 
     @property
     def production(self) -> bool:

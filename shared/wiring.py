@@ -19,7 +19,7 @@ from shared.domain.errors import Misconfigured
 from shared.domain.onboarding import ENTRY_POINTS
 from shared.ports import Chat, Directory, Documents, Finding, Keys, Sealer, Secrets, TaskQueue
 from shared.services.context import Policy
-from shared.settings import BY_NAME, SECRET_NAME, Settings
+from shared.settings import SECRET_NAME, Settings
 
 if TYPE_CHECKING:
     from shared.adapters.jwt import InvokerTokens, KeySet
@@ -80,7 +80,7 @@ class Wiring:
         raw = self.settings.raw(name)
         if not SECRET_NAME.fullmatch(raw):
             return self.settings[name]
-        return BY_NAME[name].parse(await self.secrets.read(raw))
+        return self.settings.parse(name, await self.secrets.read(raw))
 
     @cached_property
     def secrets(self) -> Secrets:

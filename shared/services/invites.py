@@ -105,6 +105,8 @@ async def read(ports: Ports, invite_id: str) -> Invite:
 async def edit(ports: Ports, actor: Actor, invite_id: str, changes: dict[str, Any], *, dry_run: bool = False) -> Invite:
     """More uses open a redeemed invite again; a revoked one stays revoked. Raises `Conflict`, `Invalid`."""
     await check_grantable(ports, changes.get("groups", ()))
+    if not changes:
+        return await read(ports, invite_id)
 
     async def attempt() -> Invite:
         stored = await INVITES.get(ports.documents, invite_id)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import datetime
+import contextlib
+from datetime import datetime, timedelta
 from typing import Any
 
 from msgspec import Struct, field
@@ -22,6 +23,8 @@ from shared.services.onboardings import View, begun, view
 ATTRIBUTE = "muster_user"
 """Names our record in the account, so that one whose answer was lost is found again."""
 NAMES_TRIED = 8
+BUSY = timedelta(seconds=60)
+"""Longer than making an account takes: a repeat that comes earlier would set a second password over the first."""
 
 
 class Wanted(Struct, frozen=True):
@@ -47,7 +50,7 @@ class Wanted(Struct, frozen=True):
 
 class Request(Record, frozen=True, kw_only=True):
     """The intent, committed before the account is made: `chosen`: the admin named the
-    username. `made`: the onboarding has begun."""
+    username. `busy_until`: somebody is at it. `made`: the onboarding has begun."""
 
     id: str
     username: str
@@ -63,6 +66,7 @@ class Request(Record, frozen=True, kw_only=True):
     skip_indoc: bool = False
     send_welcome: bool = True
     body: str = ""
+    busy_until: datetime | None = None
     made: bool = False
     account_pk: int = 0
 
@@ -96,9 +100,14 @@ async def create(ports: Ports, actor: Actor, wanted: Wanted, *, dry_run: bool = 
     if known and known.made:
         account = await (await ports.directory()).account(known.account_pk)
         return Made(account, await view(ports, ids.onboarding_id(account.uid)), secret_shown=True)
-    request = known or await _intent(ports, actor, wanted, name)
-    account, request = await _account(ports, request)
-    return await _finish(ports, actor, account, request, groups)
+    request = await _resumed(ports, known) if known else await _intent(ports, actor, wanted, name)
+    try:
+        account, request = await _account(ports, request)
+        return await _finish(ports, actor, account, request, groups)
+    except MusterError:
+        with contextlib.suppress(MusterError):  # it lapses by itself
+            await _release(ports, request.id)
+        raise
 
 
 async def _known(ports: Ports, name: str, wanted: Wanted) -> Request | None:
@@ -109,6 +118,31 @@ async def _known(ports: Ports, name: str, wanted: Wanted) -> Request | None:
     if request.body != wanted.body:
         raise Conflict("this Idempotency-Key was used with another body", "Use a new key for a new user.")
     return request
+
+
+async def _resumed(ports: Ports, request: Request) -> Request:
+    """One that was begun and not finished, unless somebody is at it. Raises `Conflict`."""
+    document = await ports.documents.get(_path(request))
+    busy = Request.of(document.data).busy_until if document else None
+    again = request.but(busy_until=ports.now() + BUSY)
+    try:
+        if document is None or (busy is not None and busy > ports.now()):
+            raise Outpaced(_path(request))
+        await ports.documents.write(Replace(document.path, again.data(), document.version))
+    except Outpaced as error:
+        raise _being_made() from error
+    return again
+
+
+def _being_made() -> Conflict:
+    return Conflict("the same request is being carried out just now", "Ask again in a minute.")
+
+
+async def _release(ports: Ports, name: str) -> None:
+    document = await ports.documents.get(f"user_requests/{name}")
+    if document is not None:
+        free = Request.of(document.data).but(busy_until=None)
+        await ports.documents.write(Replace(document.path, free.data(), document.version))
 
 
 async def _dry(ports: Ports, actor: Actor, wanted: Wanted) -> Made:
@@ -138,11 +172,12 @@ async def _intent(ports: Ports, actor: Actor, wanted: Wanted, name: str) -> Requ
         skip_indoc=wanted.skip_indoc,
         send_welcome=wanted.send_welcome,
         body=wanted.body,
+        busy_until=ports.now() + BUSY,
     )
     try:
         await ports.documents.write(Create(_path(request), request.data()))
     except Outpaced as error:
-        raise Conflict("the same request is being carried out just now", "Ask again in a few seconds.") from error
+        raise _being_made() from error
     return request
 
 
@@ -276,7 +311,7 @@ async def edit(ports: Ports, actor: Actor, pk: int, changes: dict[str, Any], *, 
     new = await check_grantable(
         ports, [name for name in wanted or () if name not in (*before.groups, *before.group_pks)]
     )
-    if dry_run:
+    if dry_run or (not changes and wanted is None):
         return before
     after = await directory.update_account(pk, **changes) if changes else before
     if wanted is not None:

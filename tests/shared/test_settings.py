@@ -80,6 +80,7 @@ def test_as_it_is_read(name: str, given: str, read: object) -> None:
         ("MATRIX_USER_ID", ("hidden", "@hidden", "@:hidden")),
         ("MATRIX_INDOC_ROOM_ID", ("hidden", "#hidden", "!")),
         ("MATRIX_DEFAULT_ROOMS", ("!a:x.test,hidden",)),
+        ("ADMIN_API_KEYS", ("hidden", "ops:hidden", f"ops:{'0' * 64},hidden", f"hid den:{'0' * 64}")),
         ("AUTO_REMOVE_FROM_INDOC", ("hidden", "2")),
         ("WELCOME_DELAY_SECONDS", ("hidden", "-1", "86401", "nan", "inf", "1e3", "5 s")),
         ("MUSTER_STORE", ("hidden", "SQLite")),

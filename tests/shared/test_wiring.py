@@ -109,6 +109,14 @@ async def test_a_secret_from_the_environment_or_by_name() -> None:
     assert secrets.read_names == [NAMED, NAMED]
 
 
+async def test_a_malformed_secret_is_named_and_not_shown() -> None:
+    """What Secret Manager holds may be wrong as well: `Misconfigured` with the setting's name, never its value."""
+    made = wired(FakeSecrets("hidden"), ADMIN_API_KEYS=NAMED)
+    with pytest.raises(Misconfigured, match="ADMIN_API_KEYS") as caught:
+        await made.secret("ADMIN_API_KEYS")
+    assert "hidden" not in f"{caught.value.cause} {caught.value.fix}"
+
+
 async def test_a_secret_that_is_missing() -> None:
     """A required secret that is not set is named."""
     with pytest.raises(Misconfigured, match="AUTHENTIK_API_TOKEN"):

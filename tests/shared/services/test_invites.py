@@ -452,6 +452,15 @@ async def test_edit_reaches_authentik() -> None:
     assert (edited.code, edited.stale) == (invite.code, False)
 
 
+async def test_an_edit_of_nothing_is_none() -> None:
+    """No field named: the invite as it is, nothing asked of Authentik, nothing in the audit."""
+    world = World()
+    invite = await world.invite()
+    before, calls = len(await world.audits()), len(world.authentik.calls)
+    assert await invites.edit(world, ADMIN, invite.id, {}) == invite
+    assert (len(await world.audits()), len(world.authentik.calls)) == (before, calls)
+
+
 async def test_more_uses_open_it_again() -> None:
     """A used-up invite is pending again after an edit, with an invitation of its own."""
     world = world_with_rooms()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from typing import Any
 
@@ -284,6 +285,7 @@ async def test_a_repeat_finishes_what_died(point: str) -> None:
     wanted = replace(ADA, groups=("friends",), key="k", body="b")
     with pytest.raises(Killed):
         await users.create(world, ADMIN, wanted)
+    world.pause(minutes=2)
     made = await users.create(world, ADMIN, wanted)
     assert made.account.groups == ("friends",)
     assert made.secret_shown or made.recovery_link
@@ -292,6 +294,33 @@ async def test_a_repeat_finishes_what_died(point: str) -> None:
     member = world.arrive(made.account.username)
     await world.live()
     await at_home(world, made.view.onboarding.id, member)
+
+
+async def test_a_repeat_that_comes_too_early_sets_no_second_password() -> None:
+    """While the first request is still at it, its repeat is a `Conflict`: one way in is shown, and it works."""
+    world = furnished(0)
+    world.authentik.recovery = False
+    wanted = replace(ADA, key="k", body="b")
+    answers = await asyncio.gather(*(users.create(world, ADMIN, wanted) for _ in range(8)), return_exceptions=True)
+    [made] = [answer for answer in answers if not isinstance(answer, BaseException)]
+    assert made.temporary_password
+    assert {type(answer) for answer in answers if isinstance(answer, BaseException)} == {Conflict}
+    assert world.authentik.calls.count("set_password") == 1
+    world.authentik.fail("set_password", Killed())  # type: ignore[arg-type]
+    with pytest.raises(Killed):
+        await users.create(world, ADMIN, replace(ADA, key="j", body="b"))
+    with pytest.raises(Conflict, match="carried out just now"):
+        await users.create(world, ADMIN, replace(ADA, key="j", body="b"))
+
+
+async def test_a_refused_request_may_be_repeated_at_once() -> None:
+    """One that failed with an error is nobody's any more: the same key goes on without a wait."""
+    world = furnished(0)
+    world.authentik.fail("recovery_link", Unreachable("authentik", "no answer"))
+    wanted = replace(ADA, key="k", body="b")
+    with pytest.raises(Unreachable):
+        await users.create(world, ADMIN, wanted)
+    assert (await users.create(world, ADMIN, wanted)).recovery_link
 
 
 async def test_a_request_under_way_is_left_alone() -> None:
