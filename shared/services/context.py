@@ -27,6 +27,7 @@ class Policy:
     admin_group: str = ""
     grantable: tuple[str, ...] = ()
     encrypt: bool = False
+    notice: bool = False
     puppets: tuple[str, ...] = ()
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from shared.domain import ids
 from shared.domain.devices import Device, Distrusted, Messages, Sealed
-from shared.domain.errors import Outpaced, TryLater
+from shared.domain.errors import Outpaced, Refused, TryLater
 from shared.domain.records import Record
 from shared.ports import Create, Data, Keys, Sealer, Write
 from shared.services.steps import Act, Waits
@@ -32,20 +32,54 @@ class NoDevice(TryLater):
     """The member has no device that a key could be sent to."""
 
 
+class DeviceOverdue(Refused):
+    """They still have none, and have been waited for long enough."""
+
+    def __init__(self, error: NoDevice) -> None:
+        cause = f"no device for {DEVICE_LAST.days} days: {error.cause}"
+        super().__init__(
+            cause, "Retry once they have logged in; or write to them another way and skip it.", "NO_DEVICE"
+        )
+
+
 def waits_for_device(act: Act, error: NoDevice) -> Waits:
-    """Tried again at 1 min, 5 min, 30 min, 2 h, then every 6 h for 14 days, and as soon as a sweep sees a device."""
-    now, begun = act.ports.now(), act.parent.created_at
-    wait = DEVICE_LOOKS[min(act.step.attempts - 1, len(DEVICE_LOOKS) - 1)] if act.step.attempts else DEVICE_LOOKS[0]
-    until = now + wait if now - begun < DEVICE_LAST else None
+    """Tried again at 1 min, 5 min, 30 min, 2 h, then every 6 h, a last time after 14 days, and as soon as a sweep
+    sees a device. Raises `DeviceOverdue` from the last time on."""
+    if _is_overdue(act):
+        raise DeviceOverdue(error) from error
     fix = "Nothing to do: it goes out once they log in to Matrix. Or tell them another way and skip this step."
-    return Waits("device", error.cause, fix, until)
+    return Waits("device", error.cause, fix, _next_look(act))
 
 
 def waits_for_join(act: Act) -> Waits:
     """The sweep sees them join; this is the slow look beside it."""
-    wait = DEVICE_LOOKS[min(max(act.step.attempts - 1, 0), len(DEVICE_LOOKS) - 1)]
     cause = f"{act.matrix_id} has not accepted the direct room's invite yet"
-    return Waits("join", cause, "Nothing to do: it goes out seconds after they accept.", act.ports.now() + wait)
+    return Waits("join", cause, "Nothing to do: it goes out seconds after they accept.", _next_look(act))
+
+
+async def check_overdue(act: Act) -> None:
+    """For who waits for something else: raises `DeviceOverdue` when after 14 days they have no device either."""
+    if not _is_overdue(act):
+        return
+    keys, sealer = await act.ports.keys(), await act.ports.sealer()
+    devices, missed = sealer.devices_of(await keys.query_keys([act.matrix_id]), [act.matrix_id])
+    if not devices:
+        raise DeviceOverdue(no_device(act.matrix_id, missed))
+
+
+def _last_look(act: Act) -> datetime:
+    """The message's first try counts: an onboarding may have waited for other things before."""
+    return (act.step.sent_at or act.parent.created_at) + DEVICE_LAST
+
+
+def _is_overdue(act: Act) -> bool:
+    return act.ports.now() >= _last_look(act)
+
+
+def _next_look(act: Act) -> datetime:
+    now, last = act.ports.now(), _last_look(act)
+    at = now + DEVICE_LOOKS[min(max(act.step.attempts - 1, 0), len(DEVICE_LOOKS) - 1)]
+    return min(at, last) if now < last else at
 
 
 @dataclass(frozen=True, kw_only=True)

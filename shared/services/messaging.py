@@ -4,7 +4,7 @@ must be encrypted."""
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from shared.domain import ids, messages
@@ -12,7 +12,7 @@ from shared.domain.errors import Conflict, Outpaced, Refused, TryLater
 from shared.domain.records import Record
 from shared.ports import Create, Put, Query
 from shared.services.context import Ports
-from shared.services.encryption import NoDevice, say_sealed, waits_for_device, waits_for_join
+from shared.services.encryption import NoDevice, check_overdue, say_sealed, waits_for_device, waits_for_join
 from shared.services.presence import look_up_presence
 from shared.services.steps import Act, Done, Ending
 
@@ -21,12 +21,14 @@ SALT = "installation/salt"
 
 @dataclass(frozen=True, kw_only=True)
 class DirectRoom(Record):
-    """The one room of a member with the bot. `listed`: whether m.direct has it."""
+    """The one room of a member with the bot, or the one for what is not encrypted. `listed`: whether m.direct has
+    it. `notice`: the plain notice in it: event_id, the step (its path) that sent it, at."""
 
     matrix_id: str
     room_id: str
     encrypted: bool
     listed: bool = False
+    notice: dict[str, Any] = field(default_factory=dict)
 
 
 async def say(act: Act, room_id: str, content: dict[str, Any], *, encrypted: bool | None = None) -> dict[str, Any]:
@@ -54,22 +56,23 @@ def never_in_plain(room_id: str) -> Refused:
 async def hello(act: Act) -> Ending:
     room = await direct_room(act)
     await look_up_presence(act, None)
-    return await _say_directly(act, room, messages.hello(_name(act), act.marker))
+    return await _say_directly(act, room, messages.hello(name_of(act), act.marker))
 
 
 async def welcome(act: Act) -> Ending:
     room = await direct_room(act)
     rooms = await act.ports.documents.count(Query(f"{act.step.parent}/steps", [("kind", "==", "room")]))
-    content = messages.welcome(_name(act), rooms, act.marker)
+    content = messages.welcome(name_of(act), rooms, act.marker)
     if room.encrypted and act.ports.policy.encrypt:
         there = await (await act.ports.chat()).membership(room.room_id, act.matrix_id)
         if there is None or there.state != "join":
             # Newer clients may never decrypt what arrives before they have looked our keys up.
+            await check_overdue(act)
             return waits_for_join(act)
     return await _say_directly(act, room, content)
 
 
-def _name(act: Act) -> str:
+def name_of(act: Act) -> str:
     return getattr(act.parent, "name", "") or getattr(act.parent, "username", "") or act.matrix_id
 
 
@@ -88,7 +91,7 @@ async def direct_room(act: Act) -> DirectRoom:
     if document:
         room = DirectRoom.of(document.data)
         if act.step.kind == "hello":
-            await _be_there(act, room.room_id)
+            await be_there(act, room.room_id)
         return room
     room = await _made_or_found(act)
     await act.ports.documents.write(Put(path, room.data()))
@@ -97,6 +100,11 @@ async def direct_room(act: Act) -> DirectRoom:
 
 def direct_path(matrix_id: str) -> str:
     return f"direct_rooms/{ids.digest('direct', matrix_id)}"
+
+
+def notice_path(matrix_id: str) -> str:
+    """Of the room for what is not encrypted: there once the notice was sent."""
+    return f"direct_rooms/{ids.digest('notice', matrix_id)}"
 
 
 async def _made_or_found(act: Act) -> DirectRoom:
@@ -123,16 +131,23 @@ def _seals(act: Act) -> bool:
 
 
 async def _found(act: Act, alias: str) -> DirectRoom:
+    room_id = await room_under(act, alias)
+    encrypted = await (await act.ports.chat()).is_encrypted(room_id)
+    return DirectRoom(matrix_id=act.matrix_id, room_id=room_id, encrypted=encrypted)
+
+
+async def room_under(act: Act, alias: str) -> str:
+    """The room that was made before under this alias, with the member invited."""
     chat = await act.ports.chat()
     server = (await chat.whoami()).user_id.partition(":")[2]
     room_id = await chat.resolve(f"#{alias}:{server}")
     if room_id is None:
         raise TryLater("the direct room is being made at this moment", "Nothing to do: it is tried again.")
-    await _be_there(act, room_id)
-    return DirectRoom(matrix_id=act.matrix_id, room_id=room_id, encrypted=await chat.is_encrypted(room_id))
+    await be_there(act, room_id)
+    return room_id
 
 
-async def _be_there(act: Act, room_id: str) -> None:
+async def be_there(act: Act, room_id: str) -> None:
     chat = await act.ports.chat()
     there = await chat.membership(room_id, act.matrix_id)
     if there is None or there.state not in ("join", "invite"):
