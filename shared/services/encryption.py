@@ -8,7 +8,7 @@ transaction ids, and can neither use a key twice nor encrypt twice.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -17,7 +17,7 @@ from shared.domain import ids
 from shared.domain.devices import Device, Distrusted, Messages, Sealed
 from shared.domain.errors import Outpaced, Refused, TryLater
 from shared.domain.records import Record
-from shared.ports import Create, Data, Keys, Sealer, Write
+from shared.ports import Create, Data, Keys, Sealer
 from shared.services.steps import Act, Waits
 
 ENCRYPTED = "m.room.encrypted"
@@ -119,45 +119,60 @@ class Letter(Record):
         }
 
 
-async def say_sealed(act: Act, room_id: str, content: Data) -> tuple[str, dict[str, Any]]:
-    """The event id and the receipt. Raises `NoDevice` while the member has none."""
-    letter = await _letter(act, room_id, content)
+async def say_sealed(
+    act: Act, room_id: str, content: Data, people: Collection[str] | None = None
+) -> tuple[str, dict[str, Any]]:
+    """The event id and the receipt. `people`: who is there, where that has just been seen. Raises `NoDevice` while
+    the member has none."""
+    letter, parts = await _letter(act, room_id, content, people)
     keys = await act.ports.keys()
     if act.look_first:
         chat = await act.ports.chat()
         sent = await chat.find_sent(room_id, "session_id", letter.session_id)
         if sent:
             return sent, letter.receipt(act.ports.now())
-    for number in range(letter.parts):
-        part = await act.ports.documents.get(f"{letter.path}/parts/{number}")
-        if part is not None:
-            await keys.send_to_device(ENCRYPTED, part.data["to_device"], f"{letter.transaction}.{number}")
+    for number, part in enumerate(parts):
+        await keys.send_to_device(ENCRYPTED, part["to_device"], f"{letter.transaction}.{number}")
     event_id = await keys.send_event(room_id, ENCRYPTED, letter.event, letter.transaction)
     return event_id, letter.receipt(act.ports.now())
 
 
-async def _letter(act: Act, room_id: str, content: Data) -> Letter:
-    """The stored one, or one made now. Of two made at the same moment the first stored one counts: the
-    keys that the other has claimed are used by nobody."""
+async def _letter(
+    act: Act, room_id: str, content: Data, people: Collection[str] | None
+) -> tuple[Letter, Sequence[Data]]:
+    """The stored one with its parts, or one made now. Of two made at the same moment the first stored one counts:
+    the keys that the other has claimed are used by nobody. A step's first try has none stored, and does not ask."""
     name = ids.digest("letter", act.marker, room_id)
+    stored = await _stored(act, name) if act.step.attempts > 1 else None
+    if stored is not None:
+        return stored
+    letter, parts = await _sealed(act, name, room_id, content, people)
+    writes = [Create(f"{letter.path}/parts/{number}", part) for number, part in enumerate(parts)]
+    try:
+        await act.ports.documents.write(Create(letter.path, letter.data()), *writes)
+    except Outpaced as error:
+        stored = await _stored(act, name)
+        if stored is None:
+            raise TryLater("the sealed message could not be read back", "Nothing to do: it is tried again.") from error
+        return stored
+    return letter, parts
+
+
+async def _stored(act: Act, name: str) -> tuple[Letter, Sequence[Data]] | None:
     document = await act.ports.documents.get(f"letters/{name}")
     if document is None:
-        letter, writes = await _sealed(act, name, room_id, content)
-        try:
-            await act.ports.documents.write(*writes)
-        except Outpaced:
-            document = await act.ports.documents.get(f"letters/{name}")
-        else:
-            return letter
-    if document is None:
-        raise TryLater("the sealed message could not be read back", "Nothing to do: it is tried again.")
-    return Letter.of(document.data)
+        return None
+    letter = Letter.of(document.data)
+    parts = await act.ports.documents.get_many([f"{letter.path}/parts/{number}" for number in range(letter.parts)])
+    return letter, [part.data for part in parts if part is not None]
 
 
-async def _sealed(act: Act, name: str, room_id: str, content: Data) -> tuple[Letter, list[Write]]:
+async def _sealed(
+    act: Act, name: str, room_id: str, content: Data, people: Collection[str] | None
+) -> tuple[Letter, Sequence[Data]]:
     ports, keys, sealer = act.ports, await act.ports.keys(), await act.ports.sealer()
-    people = await keys.members(room_id)
-    claimed, missed = await claim(keys, sealer, sorted({*people, act.matrix_id}))
+    there = people if people is not None else await keys.members(room_id)
+    claimed, missed = await claim(keys, sealer, sorted({*there, act.matrix_id}))
     if not any(device.user_id == act.matrix_id for device in claimed):
         raise no_device(act.matrix_id, missed)
     made = sealer.seal(room_id, "m.room.message", content, claimed)
@@ -176,9 +191,7 @@ async def _sealed(act: Act, name: str, room_id: str, content: Data) -> tuple[Let
         missed=tuple(asdict(item) for item in missed),
         look_at=ports.now() + FIRST_LOOK,
     )
-    writes: list[Write] = [Create(letter.path, letter.data())]
-    writes += [Create(f"{letter.path}/parts/{number}", part) for number, part in enumerate(parts)]
-    return letter, writes
+    return letter, parts
 
 
 async def claim(
