@@ -23,11 +23,12 @@ class Device:
 
 @dataclass(frozen=True, slots=True)
 class Distrusted:
-    """A device that gets no key, and why, in words."""
+    """A device that gets no key, and why, in words. `silent`: because its homeserver did not answer just now."""
 
     user_id: str
     device_id: str
     reason: str
+    silent: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

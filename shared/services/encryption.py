@@ -29,7 +29,12 @@ FIRST_LOOK = timedelta(minutes=1)
 
 
 class NoDevice(TryLater):
-    """The member has no device that a key could be sent to."""
+    """The member has no device that a key could be sent to. `silent`: as far as is known, since their homeserver did
+    not answer."""
+
+    def __init__(self, cause: str, *, silent: bool) -> None:
+        super().__init__(cause)
+        self.silent = silent
 
 
 class DeviceOverdue(Refused):
@@ -44,8 +49,8 @@ class DeviceOverdue(Refused):
 
 def waits_for_device(act: Act, error: NoDevice) -> Waits:
     """Tried again at 1 min, 5 min, 30 min, 2 h, then every 6 h, a last time after 14 days, and as soon as a sweep
-    sees a device. Raises `DeviceOverdue` from the last time on."""
-    if _is_overdue(act):
+    sees a device. Raises `DeviceOverdue` from the last time on, unless nobody answered: then it is tried on."""
+    if _is_overdue(act) and not error.silent:
         raise DeviceOverdue(error) from error
     fix = "Nothing to do: it goes out once they log in to Matrix. Or tell them another way and skip this step."
     return Waits("device", error.cause, fix, _next_look(act))
@@ -63,8 +68,9 @@ async def check_overdue(act: Act) -> None:
         return
     keys, sealer = await act.ports.keys(), await act.ports.sealer()
     devices, missed = sealer.devices_of(await keys.query_keys([act.matrix_id]), [act.matrix_id])
-    if not devices:
-        raise DeviceOverdue(no_device(act.matrix_id, missed))
+    error = no_device(act.matrix_id, missed)
+    if not devices and not error.silent:
+        raise DeviceOverdue(error)
 
 
 def _last_look(act: Act) -> datetime:
@@ -211,9 +217,10 @@ async def claim(
 
 
 def no_device(matrix_id: str, missed: Sequence[Distrusted]) -> NoDevice:
-    theirs = [f"{item.device_id}: {item.reason}" for item in missed if item.user_id == matrix_id]
+    theirs = [item for item in missed if item.user_id == matrix_id]
+    reasons = "; ".join(f"{item.device_id}: {item.reason}" if item.device_id else item.reason for item in theirs)
     cause = f"{matrix_id} has no device yet that a message could be encrypted for"
-    return NoDevice(f"{cause} ({'; '.join(theirs)})" if theirs else cause)
+    return NoDevice(f"{cause} ({reasons})" if reasons else cause, silent=any(item.silent for item in theirs))
 
 
 def _parts(made: Sealed) -> list[Data]:

@@ -151,6 +151,24 @@ async def test_who_has_a_device_and_does_not_join_is_waited_for() -> None:
     assert notices(world) == []
 
 
+async def test_a_silent_homeserver_is_no_missing_device() -> None:
+    """While the member's homeserver does not answer for them, nobody says that they have no device: both wait on."""
+    world = noticing()
+    onboarding = await begun(world)
+    await world.work()
+    world.pause(seconds=6)
+    await world.work()
+    keys(world).silent.add(DOMAIN)
+    await fortnight(world)
+    assert {(await world.states(onboarding))[name] for name in ("hello", "welcome")} == {"waiting"}
+    assert "did not answer" in (await world.steps(onboarding))["hello"].cause
+    keys(world).silent.clear()
+    world.pause(hours=6, minutes=1)
+    await world.sweep()
+    await world.work()
+    assert len(notices(world)) == 1
+
+
 async def test_another_matrix_id_has_fourteen_days_of_its_own() -> None:
     """An id that is named after the 14 days is waited for anew."""
     world = noticing(on=False)
