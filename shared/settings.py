@@ -152,6 +152,13 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("MATRIX_DEFAULT_ROOMS", "onboarding", "Comma-separated rooms that every new member gets", "", rooms),
     Setting("AUTO_REMOVE_FROM_INDOC", "onboarding", "Whether newcomers are taken out of INDOC", "true", switch),
     Setting("WELCOME_DELAY_SECONDS", "onboarding", "From the hello to the welcome", "5", seconds),
+    Setting(
+        "NOTICE_WITHOUT_DEVICE",
+        "onboarding",
+        "Whether who has no device after 14 days gets one unencrypted notice",
+        "false",
+        switch,
+    ),
     Setting("MUSTER_STORE", "store", "firestore or sqlite", "firestore", one_of("firestore", "sqlite")),
     Setting("GOOGLE_CLOUD_PROJECT", "store", "Project of Firestore and Cloud Tasks", "muster-local"),
     Setting("FIRESTORE_DATABASE", "store", "Firestore database", "(default)"),

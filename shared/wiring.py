@@ -72,6 +72,7 @@ class Wiring:
             admin_group=read["ADMIN_GROUP"],
             grantable=read["GRANTABLE_GROUPS"],
             encrypt=read["MATRIX_ENABLE_ENCRYPTION"],
+            notice=read["NOTICE_WITHOUT_DEVICE"],
             puppets=read["MATRIX_PUPPETS"],
         )
 

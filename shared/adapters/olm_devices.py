@@ -24,7 +24,7 @@ def devices_of(answer: Data, users: Sequence[str]) -> tuple[list[Device], list[D
     distrusted: list[Distrusted] = []
     for user in dict.fromkeys(users):
         if _silent(answer, user):
-            distrusted.append(Distrusted(user, "", SILENT.format(user=user)))
+            distrusted.append(Distrusted(user, "", SILENT.format(user=user), silent=True))
         for found in _devices_of(answer, user):
             (trusted if isinstance(found, Device) else distrusted).append(found)  # type: ignore[arg-type]
     return trusted, distrusted
@@ -39,7 +39,8 @@ def claimed(answer: Data, devices: Sequence[Device]) -> tuple[dict[Device, str],
     for device in devices:
         key, reason = _claimed_key(answer, device, trial)
         if reason:
-            distrusted.append(Distrusted(device.user_id, device.device_id, reason))
+            silent = reason == SILENT.format(user=device.user_id)
+            distrusted.append(Distrusted(device.user_id, device.device_id, reason, silent))
         else:
             keys[device] = key
     return keys, distrusted

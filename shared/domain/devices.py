@@ -22,11 +22,12 @@ class Device(Struct, frozen=True):
 
 
 class Distrusted(Struct, frozen=True):
-    """A device that gets no key, and why, in words."""
+    """A device that gets no key, and why, in words. `silent`: because its homeserver did not answer just now."""
 
     user_id: str
     device_id: str
     reason: str
+    silent: bool = False
 
 
 class Sealed(Struct, frozen=True):

@@ -39,4 +39,13 @@ def transaction_id(parent: str, step: str, user_id: str) -> str:
 
 def direct_alias(salt: str, user_id: str) -> str:
     """Keyed: an alias is public, and must not tell a stranger who has been written to."""
-    return f"muster-direct-{hmac.new(salt.encode(), user_id.encode(), 'sha256').hexdigest()[:24]}"
+    return f"muster-direct-{_keyed(salt, user_id)}"
+
+
+def notice_alias(salt: str, user_id: str) -> str:
+    """Of the room for what is not encrypted: another one, which nothing leads to from the first."""
+    return f"muster-notice-{_keyed(salt, f'notice {user_id}')}"
+
+
+def _keyed(salt: str, text: str) -> str:
+    return hmac.new(salt.encode(), text.encode(), "sha256").hexdigest()[:24]

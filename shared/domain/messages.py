@@ -36,6 +36,20 @@ def hello(name: str, marker: str) -> dict[str, Any]:
     return content(plain, f"<p>{escape(plain)}</p>", marker)
 
 
+def notice(name: str, user_id: str, marker: str) -> dict[str, Any]:
+    """The only message that is ever plain where it should have been encrypted, and it says so first."""
+    server = user_id.partition(":")[2]
+    who = f"I am the bot that sees newcomers in at {server}. My hello and my welcome are encrypted, and could"
+    how = f"To log in: open a Matrix app such as Element, choose {server} as the server, and sign in as {user_id}."
+    lines = [
+        "This message is not encrypted: so far you have no device that a message could be encrypted for.",
+        f"Hello {name}, {who} not be sent to you in the last 14 days; I do not send them again by myself.",
+        f"{how} Then accept the invites that wait for you there.",
+        "If anything does not work, write to any admin. They are people, and glad to help.",
+    ]
+    return content("\n\n".join(lines), "".join(f"<p>{escape(line)}</p>" for line in lines), marker)
+
+
 def welcome(name: str, rooms: int, marker: str) -> dict[str, Any]:
     lines = [
         f"Welcome, {name}!",

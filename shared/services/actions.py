@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from shared.domain.onboarding import ENTRY_POINTS
 from shared.services import accounts, messaging, rooms
+from shared.services.notices import or_notice
 from shared.services.steps import Action
 
 ACTIONS: Mapping[str, Action] = {
@@ -16,8 +17,8 @@ ACTIONS: Mapping[str, Action] = {
     "room": rooms.invite,
     "indoc_farewell": rooms.farewell,
     "indoc_removal": rooms.leave_indoc,
-    "hello": messaging.hello,
-    "welcome": messaging.welcome,
+    "hello": or_notice(messaging.hello),
+    "welcome": or_notice(messaging.welcome),
     "removal": rooms.remove_from_room,
 }
 

@@ -27,6 +27,7 @@ class Policy(Struct, frozen=True):
     admin_group: str = ""
     grantable: tuple[str, ...] = ()
     encrypt: bool = False
+    notice: bool = False
     puppets: tuple[str, ...] = ()
 
 

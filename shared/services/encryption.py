@@ -8,7 +8,7 @@ transaction ids, and can neither use a key twice nor encrypt twice.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -16,9 +16,9 @@ from msgspec.structs import asdict
 
 from shared.domain import ids
 from shared.domain.devices import Device, Distrusted, Messages, Sealed
-from shared.domain.errors import Outpaced, TryLater
+from shared.domain.errors import Outpaced, Refused, TryLater
 from shared.domain.records import Record
-from shared.ports import Create, Data, Keys, Sealer, Write
+from shared.ports import Create, Data, Keys, Sealer
 from shared.services.steps import Act, Waits
 
 ENCRYPTED = "m.room.encrypted"
@@ -30,23 +30,63 @@ FIRST_LOOK = timedelta(minutes=1)
 
 
 class NoDevice(TryLater):
-    """The member has no device that a key could be sent to."""
+    """The member has no device that a key could be sent to. `silent`: as far as is known, since their homeserver did
+    not answer."""
+
+    def __init__(self, cause: str, *, silent: bool) -> None:
+        super().__init__(cause)
+        self.silent = silent
+
+
+class DeviceOverdue(Refused):
+    """They still have none, and have been waited for long enough."""
+
+    def __init__(self, error: NoDevice) -> None:
+        cause = f"no device for {DEVICE_LAST.days} days: {error.cause}"
+        super().__init__(
+            cause, "Retry once they have logged in; or write to them another way and skip it.", "NO_DEVICE"
+        )
 
 
 def waits_for_device(act: Act, error: NoDevice) -> Waits:
-    """Tried again at 1 min, 5 min, 30 min, 2 h, then every 6 h for 14 days, and as soon as a sweep sees a device."""
-    now, begun = act.ports.now(), act.parent.created_at
-    wait = DEVICE_LOOKS[min(act.step.attempts - 1, len(DEVICE_LOOKS) - 1)] if act.step.attempts else DEVICE_LOOKS[0]
-    until = now + wait if now - begun < DEVICE_LAST else None
+    """Tried again at 1 min, 5 min, 30 min, 2 h, then every 6 h, a last time after 14 days, and as soon as a sweep
+    sees a device. Raises `DeviceOverdue` from the last time on, unless nobody answered: then it is tried on."""
+    if _is_overdue(act) and not error.silent:
+        raise DeviceOverdue(error) from error
     fix = "Nothing to do: it goes out once they log in to Matrix. Or tell them another way and skip this step."
-    return Waits("device", error.cause, fix, until)
+    return Waits("device", error.cause, fix, _next_look(act))
 
 
 def waits_for_join(act: Act) -> Waits:
     """The sweep sees them join; this is the slow look beside it."""
-    wait = DEVICE_LOOKS[min(max(act.step.attempts - 1, 0), len(DEVICE_LOOKS) - 1)]
     cause = f"{act.matrix_id} has not accepted the direct room's invite yet"
-    return Waits("join", cause, "Nothing to do: it goes out seconds after they accept.", act.ports.now() + wait)
+    return Waits("join", cause, "Nothing to do: it goes out seconds after they accept.", _next_look(act))
+
+
+async def check_overdue(act: Act) -> None:
+    """For who waits for something else: raises `DeviceOverdue` when after 14 days they have no device either."""
+    if not _is_overdue(act):
+        return
+    keys, sealer = await act.ports.keys(), await act.ports.sealer()
+    devices, missed = sealer.devices_of(await keys.query_keys([act.matrix_id]), [act.matrix_id])
+    error = no_device(act.matrix_id, missed)
+    if not devices and not error.silent:
+        raise DeviceOverdue(error)
+
+
+def _last_look(act: Act) -> datetime:
+    """The message's first try counts: an onboarding may have waited for other things before."""
+    return (act.step.sent_at or act.parent.created_at) + DEVICE_LAST
+
+
+def _is_overdue(act: Act) -> bool:
+    return act.ports.now() >= _last_look(act)
+
+
+def _next_look(act: Act) -> datetime:
+    now, last = act.ports.now(), _last_look(act)
+    at = now + DEVICE_LOOKS[min(max(act.step.attempts - 1, 0), len(DEVICE_LOOKS) - 1)]
+    return min(at, last) if now < last else at
 
 
 class Letter(Record, frozen=True, kw_only=True):
@@ -85,45 +125,60 @@ class Letter(Record, frozen=True, kw_only=True):
         }
 
 
-async def say_sealed(act: Act, room_id: str, content: Data) -> tuple[str, dict[str, Any]]:
-    """The event id and the receipt. Raises `NoDevice` while the member has none."""
-    letter = await _letter(act, room_id, content)
+async def say_sealed(
+    act: Act, room_id: str, content: Data, people: Collection[str] | None = None
+) -> tuple[str, dict[str, Any]]:
+    """The event id and the receipt. `people`: who is there, where that has just been seen. Raises `NoDevice` while
+    the member has none."""
+    letter, parts = await _letter(act, room_id, content, people)
     keys = await act.ports.keys()
     if act.look_first:
         chat = await act.ports.chat()
         sent = await chat.find_sent(room_id, "session_id", letter.session_id)
         if sent:
             return sent, letter.receipt(act.ports.now())
-    for number in range(letter.parts):
-        part = await act.ports.documents.get(f"{letter.path}/parts/{number}")
-        if part is not None:
-            await keys.send_to_device(ENCRYPTED, part.data["to_device"], f"{letter.transaction}.{number}")
+    for number, part in enumerate(parts):
+        await keys.send_to_device(ENCRYPTED, part["to_device"], f"{letter.transaction}.{number}")
     event_id = await keys.send_event(room_id, ENCRYPTED, letter.event, letter.transaction)
     return event_id, letter.receipt(act.ports.now())
 
 
-async def _letter(act: Act, room_id: str, content: Data) -> Letter:
-    """The stored one, or one made now. Of two made at the same moment the first stored one counts: the
-    keys that the other has claimed are used by nobody."""
+async def _letter(
+    act: Act, room_id: str, content: Data, people: Collection[str] | None
+) -> tuple[Letter, Sequence[Data]]:
+    """The stored one with its parts, or one made now. Of two made at the same moment the first stored one counts:
+    the keys that the other has claimed are used by nobody. A step's first try has none stored, and does not ask."""
     name = ids.digest("letter", act.marker, room_id)
+    stored = await _stored(act, name) if act.step.attempts > 1 else None
+    if stored is not None:
+        return stored
+    letter, parts = await _sealed(act, name, room_id, content, people)
+    writes = [Create(f"{letter.path}/parts/{number}", part) for number, part in enumerate(parts)]
+    try:
+        await act.ports.documents.write(Create(letter.path, letter.data()), *writes)
+    except Outpaced as error:
+        stored = await _stored(act, name)
+        if stored is None:
+            raise TryLater("the sealed message could not be read back", "Nothing to do: it is tried again.") from error
+        return stored
+    return letter, parts
+
+
+async def _stored(act: Act, name: str) -> tuple[Letter, Sequence[Data]] | None:
     document = await act.ports.documents.get(f"letters/{name}")
     if document is None:
-        letter, writes = await _sealed(act, name, room_id, content)
-        try:
-            await act.ports.documents.write(*writes)
-        except Outpaced:
-            document = await act.ports.documents.get(f"letters/{name}")
-        else:
-            return letter
-    if document is None:
-        raise TryLater("the sealed message could not be read back", "Nothing to do: it is tried again.")
-    return Letter.of(document.data)
+        return None
+    letter = Letter.of(document.data)
+    parts = await act.ports.documents.get_many([f"{letter.path}/parts/{number}" for number in range(letter.parts)])
+    return letter, [part.data for part in parts if part is not None]
 
 
-async def _sealed(act: Act, name: str, room_id: str, content: Data) -> tuple[Letter, list[Write]]:
+async def _sealed(
+    act: Act, name: str, room_id: str, content: Data, people: Collection[str] | None
+) -> tuple[Letter, Sequence[Data]]:
     ports, keys, sealer = act.ports, await act.ports.keys(), await act.ports.sealer()
-    people = await keys.members(room_id)
-    claimed, missed = await claim(keys, sealer, sorted({*people, act.matrix_id}))
+    there = people if people is not None else await keys.members(room_id)
+    claimed, missed = await claim(keys, sealer, sorted({*there, act.matrix_id}))
     if not any(device.user_id == act.matrix_id for device in claimed):
         raise no_device(act.matrix_id, missed)
     made = sealer.seal(room_id, "m.room.message", content, claimed)
@@ -142,9 +197,7 @@ async def _sealed(act: Act, name: str, room_id: str, content: Data) -> tuple[Let
         missed=tuple(asdict(item) for item in missed),
         look_at=ports.now() + FIRST_LOOK,
     )
-    writes: list[Write] = [Create(letter.path, letter.data())]
-    writes += [Create(f"{letter.path}/parts/{number}", part) for number, part in enumerate(parts)]
-    return letter, writes
+    return letter, parts
 
 
 async def claim(
@@ -164,9 +217,10 @@ async def claim(
 
 
 def no_device(matrix_id: str, missed: Sequence[Distrusted]) -> NoDevice:
-    theirs = [f"{item.device_id}: {item.reason}" for item in missed if item.user_id == matrix_id]
+    theirs = [item for item in missed if item.user_id == matrix_id]
+    reasons = "; ".join(f"{item.device_id}: {item.reason}" if item.device_id else item.reason for item in theirs)
     cause = f"{matrix_id} has no device yet that a message could be encrypted for"
-    return NoDevice(f"{cause} ({'; '.join(theirs)})" if theirs else cause)
+    return NoDevice(f"{cause} ({reasons})" if reasons else cause, silent=any(item.silent for item in theirs))
 
 
 def _parts(made: Sealed) -> list[Data]:

@@ -1,11 +1,11 @@
 """For the sweep: members who have got a device, or have joined, since we last looked.
 
-One key query for all of them together, however many wait.
+One key query for each 500 of them together, however many wait.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -15,7 +15,7 @@ from shared.domain import ids
 from shared.domain.devices import Device
 from shared.domain.errors import MusterError, Outpaced
 from shared.domain.onboarding import Step
-from shared.ports import Create, Document, Keys, Query, Replace, Sealer
+from shared.ports import Create, Keys, Query, Replace, Sealer
 from shared.repositories import Stored
 from shared.services.context import Ports, log
 from shared.services.encryption import ENCRYPTED, Letter
@@ -27,45 +27,66 @@ LOOK_EVERY = (timedelta(minutes=1), timedelta(minutes=30), timedelta(hours=6))
 WATCHED_FOR = timedelta(hours=2)
 """Who has not joined by then is looked at by the step's own slow schedule."""
 PER_RUN = 200
+AT_ONCE = 500
+"""Waiting steps that are held, and users that are asked for, at the same time."""
+Owners = dict[str, dict[str, Any]]
 
 
 async def first_devices(ports: Ports) -> int:
-    """Steps that wait for a device whose member has one now."""
-    waiting, owners = await _waiting(ports, "device")
-    people = sorted({owner["matrix_id"] for owner in owners.values()})
+    """Steps that wait for a device whose member has one now; and those that a release before has left without a
+    next look."""
+    started = 0
+    async for waiting, owners in _waiting(ports, "device"):
+        have = await _have_devices(ports, {owner["matrix_id"] for owner in owners.values()})
+        ready = [
+            stored
+            for stored in waiting
+            if stored.record.due_at is None or owners.get(stored.record.parent, {}).get("matrix_id") in have
+        ]
+        started += await _start(ports, ready, ports.now())
+    return started
+
+
+async def _have_devices(ports: Ports, people: set[str]) -> set[str]:
     if not people:
-        return 0
-    keys, sealer = await ports.keys(), await ports.sealer()
-    devices, _ = sealer.devices_of(await keys.query_keys(people), people)
-    have = {device.user_id for device in devices}
-    ready = [stored for stored in waiting if owners.get(stored.record.parent, {}).get("matrix_id") in have]
-    return await _start(ports, ready, ports.now())
+        return set()
+    keys, sealer, asked = await ports.keys(), await ports.sealer(), sorted(people)
+    devices, _ = sealer.devices_of(await keys.query_keys(asked), asked)
+    return {device.user_id for device in devices}
 
 
 async def joins(ports: Ports) -> int:
     """Welcomes that wait until the member has joined the direct room: seconds after the join."""
-    waiting, owners = await _waiting(ports, "join")
-    ready: list[Stored[Step]] = []
-    chat = await ports.chat() if waiting else None
-    for stored in waiting:
-        owner = owners.get(stored.record.parent)
-        if chat is None or owner is None or ports.now() - owner["created_at"] > WATCHED_FOR:
-            continue
-        room = await ports.documents.get(direct_path(owner["matrix_id"]))
-        there = await chat.membership(room.data["room_id"], owner["matrix_id"]) if room else None
-        if there is not None and there.state == "join":
-            ready.append(stored)
-    return await _start(ports, ready, ports.now() + timedelta(seconds=ports.policy.welcome_delay))
+    started = 0
+    async for waiting, owners in _waiting(ports, "join"):
+        ready: list[Stored[Step]] = []
+        chat = await ports.chat()
+        for stored in waiting:
+            owner = owners.get(stored.record.parent)
+            if owner is None or ports.now() - owner["created_at"] > WATCHED_FOR:
+                continue
+            room = await ports.documents.get(direct_path(owner["matrix_id"]))
+            there = await chat.membership(room.data["room_id"], owner["matrix_id"]) if room else None
+            if there is not None and there.state == "join":
+                ready.append(stored)
+        started += await _start(ports, ready, ports.now() + timedelta(seconds=ports.policy.welcome_delay))
+    return started
 
 
-async def _waiting(ports: Ports, what: str) -> tuple[list[Stored[Step]], dict[str, dict[str, Any]]]:
-    """The steps, and what their parents say, by the parent's path."""
-    query = Query("steps", [("waits_for", "==", what)], limit=PER_RUN, group=True)
-    page = await ports.documents.query(query)
-    steps = [Stored(Step.of(item.data), item.path, item.version) for item in page.items]
-    parents = sorted({stored.record.parent for stored in steps})
-    found: list[Document | None] = await ports.documents.get_many(parents) if parents else []
-    return steps, {document.path: document.data for document in found if document}
+async def _waiting(ports: Ports, what: str) -> AsyncIterator[tuple[list[Stored[Step]], Owners]]:
+    """All that wait, some hundred at a time, in the order of their paths: the steps, and what their parents say, by
+    the parent's path."""
+    cursor: str | None = None
+    while True:
+        query = Query("steps", [("waits_for", "==", what)], limit=AT_ONCE, cursor=cursor, group=True)
+        page = await ports.documents.query(query)
+        steps = [Stored(Step.of(item.data), item.path, item.version) for item in page.items]
+        if steps:
+            found = await ports.documents.get_many(sorted({stored.record.parent for stored in steps}))
+            yield steps, {document.path: document.data for document in found if document}
+        cursor = page.next_cursor
+        if cursor is None:
+            return
 
 
 async def _start(ports: Ports, steps: Sequence[Stored[Step]], at: datetime) -> int:

@@ -4,14 +4,17 @@ must be encrypted."""
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Collection, Mapping
 from typing import Any
+
+from msgspec import field
 
 from shared.domain import ids, messages
 from shared.domain.errors import Conflict, Outpaced, Refused, TryLater
 from shared.domain.records import Record
 from shared.ports import Create, Put, Query
 from shared.services.context import Ports
-from shared.services.encryption import NoDevice, say_sealed, waits_for_device, waits_for_join
+from shared.services.encryption import NoDevice, check_overdue, say_sealed, waits_for_device, waits_for_join
 from shared.services.presence import look_up_presence
 from shared.services.steps import Act, Done, Ending
 
@@ -19,23 +22,33 @@ SALT = "installation/salt"
 
 
 class DirectRoom(Record, frozen=True, kw_only=True):
-    """The one room of a member with the bot. `listed`: whether m.direct has it."""
+    """The one room of a member with the bot, or the one for what is not encrypted. `listed`: whether m.direct has
+    it. `notice`: the plain notice in it: event_id, the step (its path) that sent it, at."""
 
     matrix_id: str
     room_id: str
     encrypted: bool
     listed: bool = False
+    notice: dict[str, Any] = field(default_factory=dict)
 
 
-async def say(act: Act, room_id: str, content: dict[str, Any], *, encrypted: bool | None = None) -> dict[str, Any]:
+async def say(
+    act: Act,
+    room_id: str,
+    content: dict[str, Any],
+    *,
+    encrypted: bool | None = None,
+    people: Collection[str] | None = None,
+) -> dict[str, Any]:
     """Sends a step's message once: under the transaction id that its claim has committed, and after
     a look into the room where that id no longer protects. Encrypted where the room is, by the room's
-    own state unless the caller has just seen it. Answers the event id and what became of it."""
+    own state unless the caller has just seen it; so with `people`, who are there. Answers the event id and what
+    became of it."""
     chat = await act.ports.chat()
     if encrypted if encrypted is not None else await chat.is_encrypted(room_id):
         if not act.ports.policy.encrypt:
             raise never_in_plain(room_id)
-        event_id, receipt = await say_sealed(act, room_id, content)
+        event_id, receipt = await say_sealed(act, room_id, content, people)
         return {"room_id": room_id, "event_id": event_id} | receipt
     sent = await chat.find_sent(room_id, messages.MARKER, act.marker) if act.look_first else None
     return {"room_id": room_id, "event_id": sent or await chat.send(room_id, content, act.marker)}
@@ -50,60 +63,75 @@ def never_in_plain(room_id: str) -> Refused:
 
 
 async def hello(act: Act) -> Ending:
-    room = await direct_room(act)
-    await look_up_presence(act, None)
-    return await _say_directly(act, room, messages.hello(_name(act), act.marker))
+    room, people = await direct_room(act)
+    try:
+        ending = await _say_directly(act, room, messages.hello(name_of(act), act.marker), people)
+    except Refused:
+        await look_up_presence(act, None)
+        raise
+    # Who has a device has logged in; of everybody else the homeserver is asked.
+    seen = isinstance(ending, Done) and bool(ending.result.get("encrypted"))
+    await look_up_presence(act, seen or None)
+    return ending
 
 
 async def welcome(act: Act) -> Ending:
-    room = await direct_room(act)
+    room, _ = await direct_room(act)
     rooms = await act.ports.documents.count(Query(f"{act.step.parent}/steps", [("kind", "==", "room")]))
-    content = messages.welcome(_name(act), rooms, act.marker)
+    content = messages.welcome(name_of(act), rooms, act.marker)
+    people: Mapping[str, str] | None = None
     if room.encrypted and act.ports.policy.encrypt:
-        there = await (await act.ports.chat()).membership(room.room_id, act.matrix_id)
-        if there is None or there.state != "join":
+        people = await (await act.ports.keys()).members(room.room_id)
+        if people.get(act.matrix_id) != "join":
             # Newer clients may never decrypt what arrives before they have looked our keys up.
+            await check_overdue(act)
             return waits_for_join(act)
-    return await _say_directly(act, room, content)
+    return await _say_directly(act, room, content, people)
 
 
-def _name(act: Act) -> str:
+def name_of(act: Act) -> str:
     return getattr(act.parent, "name", "") or getattr(act.parent, "username", "") or act.matrix_id
 
 
-async def _say_directly(act: Act, room: DirectRoom, content: dict[str, Any]) -> Ending:
+async def _say_directly(act: Act, room: DirectRoom, content: dict[str, Any], people: Collection[str] | None) -> Ending:
     try:
-        return Done(await say(act, room.room_id, content, encrypted=room.encrypted))
+        return Done(await say(act, room.room_id, content, encrypted=room.encrypted, people=people))
     except NoDevice as error:
         return waits_for_device(act, error)
 
 
-async def direct_room(act: Act) -> DirectRoom:
+async def direct_room(act: Act) -> tuple[DirectRoom, Collection[str] | None]:
     """Made exactly once: under an alias that derives from the member, so that the homeserver itself
-    refuses a second one. The record comes after; lost, it is found again by the alias."""
+    refuses a second one. The record comes after; lost, it is found again by the alias. And who is in one that was
+    made just now; None for others."""
     path = direct_path(act.matrix_id)
     document = await act.ports.documents.get(path)
     if document:
         room = DirectRoom.of(document.data)
         if act.step.kind == "hello":
-            await _be_there(act, room.room_id)
-        return room
-    room = await _made_or_found(act)
+            await be_there(act, room.room_id)
+        return room, None
+    room, people = await _made_or_found(act)
     await act.ports.documents.write(Put(path, room.data()))
-    return room
+    return room, people
 
 
 def direct_path(matrix_id: str) -> str:
     return f"direct_rooms/{ids.digest('direct', matrix_id)}"
 
 
-async def _made_or_found(act: Act) -> DirectRoom:
+def notice_path(matrix_id: str) -> str:
+    """Of the room for what is not encrypted: there once the notice was sent."""
+    return f"direct_rooms/{ids.digest('notice', matrix_id)}"
+
+
+async def _made_or_found(act: Act) -> tuple[DirectRoom, Collection[str] | None]:
     chat, ports = await act.ports.chat(), act.ports
     alias = ids.direct_alias(await salt(ports), act.matrix_id)
     try:
         room_id = await chat.create_direct_room(alias, act.matrix_id, "Welcome", encrypted=_seals(act))
     except Conflict:
-        return await _found(act, alias)
+        return await _found(act, alias), None
 
     async def look() -> bool:
         return await chat.is_encrypted(room_id)
@@ -111,7 +139,8 @@ async def _made_or_found(act: Act) -> DirectRoom:
     # A homeserver may encrypt each new room by default. That is its configuration, and only the bot could
     # change it in a room of its own making: looked at in one new room, it holds for the next ones.
     encrypted = _seals(act) or await ports.remember("new direct rooms are encrypted", 600, look)
-    return DirectRoom(matrix_id=act.matrix_id, room_id=room_id, encrypted=encrypted)
+    room = DirectRoom(matrix_id=act.matrix_id, room_id=room_id, encrypted=encrypted)
+    return room, ((await chat.whoami()).user_id, act.matrix_id)
 
 
 def _seals(act: Act) -> bool:
@@ -121,16 +150,23 @@ def _seals(act: Act) -> bool:
 
 
 async def _found(act: Act, alias: str) -> DirectRoom:
+    room_id = await room_under(act, alias)
+    encrypted = await (await act.ports.chat()).is_encrypted(room_id)
+    return DirectRoom(matrix_id=act.matrix_id, room_id=room_id, encrypted=encrypted)
+
+
+async def room_under(act: Act, alias: str) -> str:
+    """The room that was made before under this alias, with the member invited."""
     chat = await act.ports.chat()
     server = (await chat.whoami()).user_id.partition(":")[2]
     room_id = await chat.resolve(f"#{alias}:{server}")
     if room_id is None:
         raise TryLater("the direct room is being made at this moment", "Nothing to do: it is tried again.")
-    await _be_there(act, room_id)
-    return DirectRoom(matrix_id=act.matrix_id, room_id=room_id, encrypted=await chat.is_encrypted(room_id))
+    await be_there(act, room_id)
+    return room_id
 
 
-async def _be_there(act: Act, room_id: str) -> None:
+async def be_there(act: Act, room_id: str) -> None:
     chat = await act.ports.chat()
     there = await chat.membership(room_id, act.matrix_id)
     if there is None or there.state not in ("join", "invite"):

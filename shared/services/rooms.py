@@ -11,7 +11,7 @@ from shared.domain.errors import MusterError, NotFound, Refused
 from shared.ports import Chat, Membership, Room
 from shared.services.context import Ports
 from shared.services.encryption import NoDevice
-from shared.services.messaging import direct_path, say
+from shared.services.messaging import direct_path, notice_path, say
 from shared.services.presence import look_up_presence
 from shared.services.steps import Act, Done, Ending, Skipped, Waits
 
@@ -50,9 +50,11 @@ async def managed_of(ports: Ports, matrix_id: str) -> list[Room]:
     """Live: the managed rooms that a member has joined."""
     chat = await ports.chat()
     rooms, direct, ours = await asyncio.gather(
-        chat.rooms_of(matrix_id), chat.direct_rooms(), ports.documents.get(direct_path(matrix_id))
+        chat.rooms_of(matrix_id),
+        chat.direct_rooms(),
+        ports.documents.get_many([direct_path(matrix_id), notice_path(matrix_id)]),
     )
-    return _without(rooms, [*direct.values(), [ours.data["room_id"]] if ours else []])
+    return _without(rooms, [*direct.values(), [room.data["room_id"] for room in ours if room]])
 
 
 def _without(rooms: list[Room], direct: Iterable[list[str]]) -> list[Room]:

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from benchmarks import cold, growth, onboarding, warm
+from benchmarks import cold, encrypted, growth, onboarding, warm
 from benchmarks.__main__ import as_json, main
 from benchmarks.common import Figures, Report, median, ratio, shown
 from benchmarks.load import LENGTH
@@ -75,6 +75,23 @@ def test_warm_requests_are_answered() -> None:
     report = warm.run(small=True)
     assert len(report.rows) == 6
     assert all(number(figures, "8: per s") > 0 and number(figures, "64: per s") > 0 for figures in report.rows)
+
+
+@pytest.mark.stack
+@pytest.mark.timeout(240)
+def test_encrypted_messages_are_delivered() -> None:
+    """Every message is read back on each device, and the sealed ones ask of Matrix what the protocol needs: the keys, a
+    claim, the room key's way to the device, the message; the welcome also who is there, the hello no more than plain."""
+    report = encrypted.run(small=True)
+    matrix = {str(figures["name"]): figures["Matrix"] for figures in report.rows if "Matrix" in figures}
+    assert (matrix["hello, plain"], matrix["hello, encrypted, 1 device"]) == (3, 5)
+    assert (matrix["welcome, plain"], matrix["welcome, encrypted, 2 devices"]) == (1, 5)
+    one, two = row(report, "1 instance, hello"), row(report, "2 instances, welcome")
+    for figures in (one, two):
+        assert number(figures, "plain per min") > 0
+        assert number(figures, "encrypted per min") > 0
+    sealed = next(figures for figures in report.rows if figures["name"] == "welcome, encrypted, 2 devices")
+    assert all(number(sealed, column) > 0 for column in ("wall ms", "CPU ms", "MiB", "KB out", "KB in", "Firestore"))
 
 
 def test_the_command_refuses_what_it_does_not_know(capsys: pytest.CaptureFixture[str]) -> None:

@@ -113,6 +113,39 @@ async def test_the_welcome_waits_for_the_join() -> None:
     assert texts(world, phone) == ["Hello", "Welcome"]
 
 
+async def test_a_message_asks_no_more_than_it_must() -> None:
+    """Who is in a room made just now is known, and who has a device has logged in; the welcome looks once for both who
+    is there and whether they have joined. No stored letter is asked for by a first try."""
+    world = sealing(rooms=0)
+    world.policy = replace(world.policy, indoc="")
+    keys(world).add_device(ADA)
+    onboarding = await begun(world)
+    world.homeserver.calls.clear()
+    await world.work()
+    sealed = ["query_keys", "claim_keys", "send_to_device", "send_event"]
+    assert asked(world) == ["create_direct_room", *sealed]
+    assert (await world.view(onboarding)).onboarding.seen is True
+    world.homeserver.join(ADA, direct(world))
+    world.homeserver.calls.clear()
+    world.pause(seconds=6)
+    await world.work()
+    assert asked(world) == ["members", *sealed]
+
+
+def asked(world: World) -> list[str]:
+    return [name for name, _ in world.homeserver.calls if name != "whoami"]
+
+
+async def test_who_has_no_device_is_looked_up() -> None:
+    """Whether somebody without a device has ever logged in is asked of the homeserver, as before."""
+    world = sealing(rooms=0)
+    world.policy = replace(world.policy, indoc="")
+    onboarding = await begun(world)
+    await world.work()
+    assert len(keys(world).called("has_profile")) == 1
+    assert (await world.view(onboarding)).onboarding.seen is True
+
+
 @pytest.mark.parametrize("method", ["query_keys", "claim_keys", "send_to_device", "send_event", "is_encrypted"])
 @pytest.mark.parametrize("after", [False, True], ids=["before", "answer lost"])
 async def test_a_fault_anywhere_sends_once_and_readably(method: str, after: bool) -> None:
