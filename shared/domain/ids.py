@@ -37,9 +37,10 @@ def transaction_id(parent: str, step: str, user_id: str) -> str:
     return f"muster.{digest('transaction', parent, step, user_id, length=32)}"
 
 
-def direct_alias(salt: str, user_id: str) -> str:
-    """Keyed: an alias is public, and must not tell a stranger who has been written to."""
-    return f"muster-direct-{_keyed(salt, user_id)}"
+def direct_alias(salt: str, user_id: str, nth: int = 0) -> str:
+    """Keyed: an alias is public, and must not tell a stranger who has been written to. `nth`: of the rooms that the
+    bot has had with this member; each has an alias of its own."""
+    return f"muster-direct-{_keyed(salt, f'{user_id} {nth}' if nth else user_id)}"
 
 
 def notice_alias(salt: str, user_id: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from msgspec import field
 
 from shared.domain import ids, messages
-from shared.domain.errors import Conflict, Outpaced, Refused, TryLater
+from shared.domain.errors import Conflict, NotFound, Outpaced, Refused, TryLater
 from shared.domain.records import Record
 from shared.ports import Create, Put, Query
 from shared.services.context import Ports
@@ -23,12 +23,14 @@ SALT = "installation/salt"
 
 class DirectRoom(Record, frozen=True, kw_only=True):
     """The one room of a member with the bot, or the one for what is not encrypted. `listed`: whether m.direct has
-    it. `notice`: the plain notice in it: event_id, the step (its path) that sent it, at."""
+    it. `nth`: how many before it the bot has lost. `notice`: the plain notice in it: event_id, the step (its path)
+    that sent it, at."""
 
     matrix_id: str
     room_id: str
     encrypted: bool
     listed: bool = False
+    nth: int = 0
     notice: dict[str, Any] = field(default_factory=dict)
 
 
@@ -77,6 +79,16 @@ async def hello(act: Act) -> Ending:
 
 async def welcome(act: Act) -> Ending:
     room, _ = await direct_room(act)
+    try:
+        return await _welcome(act, room)
+    except Refused as error:
+        if error.code == "M_FORBIDDEN" and not await _are_we_in(act, room.room_id):
+            fix = "Nothing to do: another one is made."
+            raise TryLater(f"the bot is no longer in the direct room {room.room_id}", fix) from error
+        raise
+
+
+async def _welcome(act: Act, room: DirectRoom) -> Ending:
     rooms = await act.ports.documents.count(Query(f"{act.step.parent}/steps", [("kind", "==", "room")]))
     content = messages.welcome(name_of(act), rooms, act.marker)
     people: Mapping[str, str] | None = None
@@ -103,17 +115,31 @@ async def _say_directly(act: Act, room: DirectRoom, content: dict[str, Any], peo
 async def direct_room(act: Act) -> tuple[DirectRoom, Collection[str] | None]:
     """Made exactly once: under an alias that derives from the member, so that the homeserver itself
     refuses a second one. The record comes after; lost, it is found again by the alias. And who is in one that was
-    made just now; None for others."""
+    made just now; None for others. A room that the bot is no longer in is given up for another one."""
     path = direct_path(act.matrix_id)
     document = await act.ports.documents.get(path)
-    if document:
-        room = DirectRoom.of(document.data)
-        if act.step.kind == "hello":
-            await be_there(act, room.room_id)
-        return room, None
-    room, people = await _made_or_found(act)
+    known = DirectRoom.of(document.data) if document else None
+    if known and act.step.kind == "welcome" and act.step.attempts == 1:
+        return known, None  # the hello has just seen it
+    if known and await _are_we_in(act, known.room_id):
+        await be_there(act, known.room_id)
+        return known, None
+    room, people = await _made_or_found(act, known.nth + 1 if known else 0)
     await act.ports.documents.write(Put(path, room.data()))
     return room, people
+
+
+async def _are_we_in(act: Act, room_id: str) -> bool:
+    chat = await act.ports.chat()
+    try:
+        there = await chat.membership(room_id, (await chat.whoami()).user_id)
+    except NotFound:
+        return False
+    except Refused as error:
+        if error.code == "M_FORBIDDEN":
+            return False
+        raise
+    return there is not None and there.state == "join"
 
 
 def direct_path(matrix_id: str) -> str:
@@ -125,13 +151,13 @@ def notice_path(matrix_id: str) -> str:
     return f"direct_rooms/{ids.digest('notice', matrix_id)}"
 
 
-async def _made_or_found(act: Act) -> tuple[DirectRoom, Collection[str] | None]:
+async def _made_or_found(act: Act, nth: int) -> tuple[DirectRoom, Collection[str] | None]:
     chat, ports = await act.ports.chat(), act.ports
-    alias = ids.direct_alias(await salt(ports), act.matrix_id)
+    alias = ids.direct_alias(await salt(ports), act.matrix_id, nth)
     try:
         room_id = await chat.create_direct_room(alias, act.matrix_id, "Welcome", encrypted=_seals(act))
     except Conflict:
-        return await _found(act, alias), None
+        return await _found(act, alias, nth), None
 
     async def look() -> bool:
         return await chat.is_encrypted(room_id)
@@ -139,7 +165,7 @@ async def _made_or_found(act: Act) -> tuple[DirectRoom, Collection[str] | None]:
     # A homeserver may encrypt each new room by default. That is its configuration, and only the bot could
     # change it in a room of its own making: looked at in one new room, it holds for the next ones.
     encrypted = _seals(act) or await ports.remember("new direct rooms are encrypted", 600, look)
-    room = DirectRoom(matrix_id=act.matrix_id, room_id=room_id, encrypted=encrypted)
+    room = DirectRoom(matrix_id=act.matrix_id, room_id=room_id, encrypted=encrypted, nth=nth)
     return room, ((await chat.whoami()).user_id, act.matrix_id)
 
 
@@ -149,10 +175,10 @@ def _seals(act: Act) -> bool:
     return policy.encrypt and not act.matrix_id.startswith(policy.puppets)
 
 
-async def _found(act: Act, alias: str) -> DirectRoom:
+async def _found(act: Act, alias: str, nth: int) -> DirectRoom:
     room_id = await room_under(act, alias)
     encrypted = await (await act.ports.chat()).is_encrypted(room_id)
-    return DirectRoom(matrix_id=act.matrix_id, room_id=room_id, encrypted=encrypted)
+    return DirectRoom(matrix_id=act.matrix_id, room_id=room_id, encrypted=encrypted, nth=nth)
 
 
 async def room_under(act: Act, alias: str) -> str:

@@ -59,6 +59,19 @@ async def test_whoami_names_the_bot_and_its_device(world: World) -> None:
     assert await world.chat.whoami() == said
 
 
+async def test_a_room_that_the_bot_has_left(world: World) -> None:
+    """Its own membership there is "leave", or it may not look: never "join"."""
+    room = await world.room()
+    await world.leave(world.bot, room)
+    try:
+        there = await world.chat.membership(room, world.bot)
+    except Refused as error:
+        said = error.code
+    else:
+        said = there.state if there else ""
+    assert said in ("leave", "M_FORBIDDEN")
+
+
 async def test_an_alias_leads_to_its_room(world: World) -> None:
     """An alias answers the room behind it, and None when there is none."""
     alias = fresh("hall")

@@ -116,6 +116,34 @@ async def test_left_the_direct_room_before_the_hello() -> None:
     assert len(world.homeserver.called("invite_directly")) == 1
 
 
+@pytest.mark.parametrize("kind", ["hello", "welcome"])
+async def test_a_direct_room_that_the_bot_is_no_longer_in(kind: str) -> None:
+    """It is given up for another one, once, whichever message finds it out, and whoever dies over it."""
+    world, onboarding = await begun()
+    step = f"{kind}"
+    world.homeserver.fail_next(Refused("no", code="M_ODD"), method="send")
+    if kind == "welcome":
+        assert await world.once(world.due("hello")) == "failed"
+        await onboardings.retry(world, ADMIN, onboarding, ["hello"])
+        assert await world.once(world.due("hello")) == "done"
+        world.homeserver.fail_next(Refused("no", code="M_ODD"), method="send")
+        world.pause(seconds=10)
+    assert await world.once(world.due(step)) == "failed"
+    [lost] = world.direct_rooms_of(MEMBER)
+    world.homeserver.leave(world.homeserver.user_id, lost.room_id)
+    await onboardings.retry(world, ADMIN, onboarding, [step])
+    world.documents.fail_at(2, Killed())  # the claim, then the record of the new room
+    with pytest.raises(Killed):
+        await world.once(world.due(step))
+    world.pause(minutes=3)
+    await world.live()
+    assert (await world.steps(onboarding))[step].state == "done"
+    [_, found] = world.direct_rooms_of(MEMBER)
+    assert found.alias != lost.alias
+    said = [message["body"].split(",")[0].split(" ")[0] for message in world.homeserver.messages(found.room_id)]
+    assert sorted(said) == (["Hello", "Welcome"] if kind == "hello" else ["Welcome"])
+
+
 async def test_the_salt_is_made_once() -> None:
     """Eight that need the installation's salt at the same instant all get the one that is stored."""
     world = World()
