@@ -70,6 +70,11 @@ class Letter(Record):
     def path(self) -> str:
         return f"letters/{self.id}"
 
+    def has(self, device: Device) -> bool:
+        """By its keys too: who logs in anew under a device's old name has none of what was sent to that."""
+        wanted = (device.user_id, device.device_id, device.ed25519)
+        return any((got["user_id"], got["device_id"], got["ed25519"]) == wanted for got in self.got)
+
     def receipt(self, now: datetime) -> dict[str, Any]:
         """For the step: which devices can read it, and which cannot."""
         mine = [device for device in self.got if device["user_id"] == self.matrix_id]

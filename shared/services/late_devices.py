@@ -94,7 +94,7 @@ async def late_devices(ports: Ports, limit: int = PER_RUN) -> int:
     devices, _ = sealer.devices_of(await keys.query_keys(people), people)
     shared = 0
     for item, letter in letters:
-        new = [device for device in devices if device.user_id == letter.matrix_id and not _has(letter, device)]
+        new = [device for device in devices if device.user_id == letter.matrix_id and not letter.has(device)]
         try:
             got = await _share(ports, keys, sealer, letter, new) if new else ()
             later = letter.but(got=(*letter.got, *got), look_at=_next_look(letter, now))
@@ -103,10 +103,6 @@ async def late_devices(ports: Ports, limit: int = PER_RUN) -> int:
         except MusterError as error:
             log.warning("key not shared", extra={"fields": {"letter": letter.id, "cause": error.cause}})
     return shared
-
-
-def _has(letter: Letter, device: Device) -> bool:
-    return any((got["user_id"], got["device_id"]) == (device.user_id, device.device_id) for got in letter.got)
 
 
 def _next_look(letter: Letter, now: datetime) -> datetime | None:
@@ -121,7 +117,7 @@ async def _share(
     ports: Ports, keys: Keys, sealer: Sealer, letter: Letter, new: Sequence[Device]
 ) -> tuple[dict[str, Any], ...]:
     """Stored before it is sent, once per set of devices: a retry after a crash sends the stored bytes."""
-    name = ids.digest("share", letter.id, *(device.device_id for device in new))
+    name = ids.digest("share", letter.id, *(f"{device.device_id} {device.ed25519}" for device in new))
     path = f"{letter.path}/shares/{name}"
     document = await ports.documents.get(path)
     if document is None:

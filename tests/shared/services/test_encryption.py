@@ -173,6 +173,22 @@ async def test_a_later_device_gets_the_key() -> None:
     assert len(keys(world).called("claim_keys")) == before
 
 
+async def test_a_new_device_under_an_old_name_gets_the_key() -> None:
+    """Who logs out and in again may keep the device's name, not its keys: the new one reads what the old one was sent,
+    every time it happens."""
+    world = sealing(rooms=0)
+    phone = keys(world).add_device(ADA, "PHONE")
+    await begun(world)
+    await world.work()
+    for _ in range(2):
+        keys(world).remove_device(phone)
+        phone = keys(world).add_device(ADA, "PHONE")
+        assert texts(world, phone) == [None]
+        world.pause(minutes=2)
+        await world.sweep()
+        assert texts(world, phone) == ["Hello"]
+
+
 async def test_after_seven_days_nobody_looks() -> None:
     """A device that comes later than that reads nothing old, and the sweep asks no more."""
     world = sealing()
