@@ -51,7 +51,8 @@ def waits_for_join(act: Act) -> Waits:
 @dataclass(frozen=True, kw_only=True)
 class Letter(Record):
     """A sealed message. `got`: who was sent the key; `missed`: who was not, and why. The keys
-    themselves are in `parts` documents below. `look_at`: when to look for devices that came later."""
+    themselves are in `parts` documents below. `look_at`: when to look for devices that came later.
+    `step`: the path of the step whose message it is."""
 
     id: str
     transaction: str
@@ -65,6 +66,7 @@ class Letter(Record):
     got: tuple[dict[str, Any], ...] = ()
     missed: tuple[dict[str, Any], ...] = ()
     look_at: datetime | None = None
+    step: str = ""
 
     @property
     def path(self) -> str:
@@ -74,6 +76,16 @@ class Letter(Record):
         """By its keys too: who logs in anew under a device's old name has none of what was sent to that."""
         wanted = (device.user_id, device.device_id, device.ed25519)
         return any((got["user_id"], got["device_id"], got["ed25519"]) == wanted for got in self.got)
+
+    def shared_with(self, devices: Sequence[Device]) -> Letter:
+        """As it is when these have got the key as well, each in the place of whatever bore its name."""
+        names = {(device.user_id, device.device_id) for device in devices}
+
+        def others(items: Sequence[dict[str, Any]]) -> tuple[dict[str, Any], ...]:
+            return tuple(item for item in items if (item["user_id"], item["device_id"]) not in names)
+
+        got = (*others(self.got), *(asdict(device) for device in devices))
+        return self.but(got=got, missed=others(self.missed))
 
     def receipt(self, now: datetime) -> dict[str, Any]:
         """For the step: which devices can read it, and which cannot."""
@@ -146,6 +158,7 @@ async def _sealed(act: Act, name: str, room_id: str, content: Data) -> tuple[Let
         got=tuple(asdict(device) for device in claimed),
         missed=tuple(asdict(item) for item in missed),
         look_at=ports.now() + FIRST_LOOK,
+        step=act.step.path,
     )
     writes: list[Write] = [Create(letter.path, letter.data())]
     writes += [Create(f"{letter.path}/parts/{number}", part) for number, part in enumerate(parts)]

@@ -14,7 +14,7 @@ from shared.domain import ids
 from shared.domain.devices import Device
 from shared.domain.errors import MusterError, Outpaced
 from shared.domain.onboarding import Step
-from shared.ports import Create, Document, Keys, Query, Replace, Sealer
+from shared.ports import Create, Document, Keys, Query, Replace, Sealer, Write
 from shared.repositories import Stored
 from shared.services.context import Ports, log
 from shared.services.encryption import ENCRYPTED, Letter
@@ -96,13 +96,24 @@ async def late_devices(ports: Ports, limit: int = PER_RUN) -> int:
     for item, letter in letters:
         new = [device for device in devices if device.user_id == letter.matrix_id and not letter.has(device)]
         try:
-            got = await _share(ports, keys, sealer, letter, new) if new else ()
-            later = letter.but(got=(*letter.got, *got), look_at=_next_look(letter, now))
-            await ports.documents.write(Replace(item.path, later.data(), item.version))
+            got = await _share(ports, keys, sealer, letter, new) if new else []
+            later = letter.shared_with(got).but(look_at=_next_look(letter, now))
+            receipt = await _receipt(ports, later) if got else []
+            await ports.documents.write(Replace(item.path, later.data(), item.version), *receipt)
             shared += len(got)
         except MusterError as error:
             log.warning("key not shared", extra={"fields": {"letter": letter.id, "cause": error.cause}})
     return shared
+
+
+async def _receipt(ports: Ports, letter: Letter) -> list[Write]:
+    """The step says who can read its message now. One that is not done yet will read the letter itself."""
+    document = await ports.documents.get(letter.step) if letter.step else None
+    if document is None or Step.of(document.data).state != "done":
+        return []
+    step = Step.of(document.data)
+    told = step.but(result={**step.result, **letter.receipt(ports.now())})
+    return [Replace(document.path, told.data(), document.version)]
 
 
 def _next_look(letter: Letter, now: datetime) -> datetime | None:
@@ -113,9 +124,7 @@ def _next_look(letter: Letter, now: datetime) -> datetime | None:
     return now + wait
 
 
-async def _share(
-    ports: Ports, keys: Keys, sealer: Sealer, letter: Letter, new: Sequence[Device]
-) -> tuple[dict[str, Any], ...]:
+async def _share(ports: Ports, keys: Keys, sealer: Sealer, letter: Letter, new: Sequence[Device]) -> list[Device]:
     """Stored before it is sent, once per set of devices: a retry after a crash sends the stored bytes."""
     name = ids.digest("share", letter.id, *(f"{device.device_id} {device.ed25519}" for device in new))
     path = f"{letter.path}/shares/{name}"
@@ -124,7 +133,7 @@ async def _share(
         wanted: Mapping[str, list[str]] = {letter.matrix_id: [device.device_id for device in new]}
         claimed, _ = sealer.claimed(await keys.claim_keys(wanted), new)
         if not claimed:
-            return ()
+            return []
         to_device, olm = sealer.share(letter.room_id, letter.session, letter.session_id, claimed)
         data: dict[str, Any] = {
             "v": 1,
@@ -136,4 +145,4 @@ async def _share(
     else:
         data = document.data
     await keys.send_to_device(ENCRYPTED, data["to_device"], f"{letter.transaction}.{name[:8]}")
-    return tuple(data["got"])
+    return [Device(**got) for got in data["got"]]

@@ -173,12 +173,32 @@ async def test_a_later_device_gets_the_key() -> None:
     assert len(keys(world).called("claim_keys")) == before
 
 
+async def test_the_step_names_who_was_given_the_key_later() -> None:
+    """A receipt grows with the devices: whoever was named as having no key is named among the readers then."""
+    world = sealing(rooms=0)
+    keys(world).add_device(ADA, "PHONE")
+    tablet = keys(world).add_device(ADA, "TABLET", one_time_keys=0, fallback=False)
+    onboarding = await begun(world)
+    await world.work()
+    hello = (await world.steps(onboarding))["hello"].result
+    assert [one["device_id"] for one in hello["devices"]] == ["PHONE"]
+    assert [one["device_id"] for one in hello["missed"]] == ["TABLET"]
+    keys(world).remove_device(tablet)
+    keys(world).add_device(ADA, "TABLET")
+    world.pause(minutes=2)
+    await world.sweep()
+    hello = (await world.steps(onboarding))["hello"].result
+    assert [one["device_id"] for one in hello["devices"]] == ["PHONE", "TABLET"]
+    assert hello["missed"] == []
+    assert hello["readable"].startswith("readable on 2 devices")
+
+
 async def test_a_new_device_under_an_old_name_gets_the_key() -> None:
     """Who logs out and in again may keep the device's name, not its keys: the new one reads what the old one was sent,
-    every time it happens."""
+    every time it happens, and is counted once."""
     world = sealing(rooms=0)
     phone = keys(world).add_device(ADA, "PHONE")
-    await begun(world)
+    onboarding = await begun(world)
     await world.work()
     for _ in range(2):
         keys(world).remove_device(phone)
@@ -187,6 +207,8 @@ async def test_a_new_device_under_an_old_name_gets_the_key() -> None:
         world.pause(minutes=2)
         await world.sweep()
         assert texts(world, phone) == ["Hello"]
+    hello = (await world.steps(onboarding))["hello"].result
+    assert [one["device_id"] for one in hello["devices"]] == ["PHONE"]
 
 
 async def test_after_seven_days_nobody_looks() -> None:
