@@ -29,7 +29,11 @@ FIRST_LOOK = timedelta(minutes=1)
 
 
 class NoDevice(TryLater):
-    """The member has no device that a key could be sent to."""
+    """The member has no device that a key could be sent to. `tried`: the ids of those that have no good key."""
+
+    def __init__(self, cause: str, tried: Sequence[str] = ()) -> None:
+        super().__init__(cause)
+        self.tried = tuple(tried)
 
 
 def waits_for_device(act: Act, error: NoDevice) -> Waits:
@@ -38,7 +42,7 @@ def waits_for_device(act: Act, error: NoDevice) -> Waits:
     wait = DEVICE_LOOKS[min(act.step.attempts - 1, len(DEVICE_LOOKS) - 1)] if act.step.attempts else DEVICE_LOOKS[0]
     until = now + wait if now - begun < DEVICE_LAST else None
     fix = "Nothing to do: it goes out once they log in to Matrix. Or tell them another way and skip this step."
-    return Waits("device", error.cause, fix, until)
+    return Waits("device", error.cause, fix, until, "|".join(error.tried))
 
 
 def waits_for_join(act: Act) -> Waits:
@@ -182,9 +186,10 @@ async def claim(
 
 
 def no_device(matrix_id: str, missed: Sequence[Distrusted]) -> NoDevice:
-    theirs = [f"{item.device_id}: {item.reason}" for item in missed if item.user_id == matrix_id]
+    theirs = [item for item in missed if item.user_id == matrix_id]
+    reasons = "; ".join(f"{item.device_id}: {item.reason}" for item in theirs)
     cause = f"{matrix_id} has no device yet that a message could be encrypted for"
-    return NoDevice(f"{cause} ({'; '.join(theirs)})" if theirs else cause)
+    return NoDevice(f"{cause} ({reasons})" if reasons else cause, [item.device_id for item in theirs])
 
 
 def _parts(made: Sealed) -> list[Data]:

@@ -29,16 +29,20 @@ PER_RUN = 200
 
 
 async def first_devices(ports: Ports) -> int:
-    """Steps that wait for a device whose member has one now."""
+    """Steps that wait for a device whose member has one now. One that had no good key when it was tried is left to
+    the step's own slow schedule: it would be tried in vain, and recorded, at each sweep."""
     waiting, owners = await _waiting(ports, "device")
     people = sorted({owner["matrix_id"] for owner in owners.values()})
     if not people:
         return 0
     keys, sealer = await ports.keys(), await ports.sealer()
     devices, _ = sealer.devices_of(await keys.query_keys(people), people)
-    have = {device.user_id for device in devices}
-    ready = [stored for stored in waiting if owners.get(stored.record.parent, {}).get("matrix_id") in have]
-    return await _start(ports, ready, ports.now())
+
+    def has_another(step: Step) -> bool:
+        theirs = owners.get(step.parent, {}).get("matrix_id")
+        return not {device.device_id for device in devices if device.user_id == theirs} <= set(step.code.split("|"))
+
+    return await _start(ports, [stored for stored in waiting if has_another(stored.record)], ports.now())
 
 
 async def joins(ports: Ports) -> int:

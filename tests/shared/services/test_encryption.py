@@ -98,6 +98,21 @@ async def test_who_has_no_device_is_waited_for() -> None:
     assert texts(world, phone) == ["Hello", "Welcome"]
 
 
+async def test_a_device_without_a_key_is_tried_by_the_slow_schedule() -> None:
+    """A sweep a minute does not try it a thousand times a day; another device, or the schedule, does."""
+    world = sealing(rooms=0)
+    phone = keys(world).add_device(ADA, "PHONE", one_time_keys=0, fallback=False)
+    onboarding = await begun(world)
+    await world.live(hours=1, on=True)
+    hello = (await world.steps(onboarding))["hello"]
+    assert (hello.state, hello.attempts) == ("waiting", 4)
+    assert "PHONE: has no key to claim" in hello.cause
+    laptop = keys(world).add_device(ADA, "LAPTOP")
+    await world.sweep()
+    await world.work()
+    assert (texts(world, phone), texts(world, laptop)) == ([None], ["Hello"])
+
+
 async def test_the_welcome_waits_for_the_join() -> None:
     """Whoever has only been invited gets hello, and the welcome some seconds after they have joined."""
     world = sealing()
