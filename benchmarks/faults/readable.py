@@ -77,7 +77,7 @@ class Proof:
     def __init__(self, stack: SenderStack, folder: Path, say: Say = lambda _: None) -> None:
         self._stack, self._say = stack, say
         self._readers, self._crowd = Readers(stack.env, folder), Crowd(stack.env)
-        self._ids, self._joined, self._done = dict[str, str](), set[str](), dict[str, Json]()
+        self._listed, self._joined, self._done = dict[str, Json](), set[str](), dict[str, Json]()
 
     async def run(self, members: int, seconds: float) -> Outcome:
         """`seconds`: how long to wait until all is sent; what is not is a problem then."""
@@ -104,32 +104,34 @@ class Proof:
         """Meanwhile whoever is invited to a direct room joins it. The sweep runs by its schedule, as anywhere."""
         shown = time.monotonic()
         while len(self._done) < len(readers) and time.monotonic() < deadline:
-            with contextlib.suppress(httpx.TransportError):  # too busy just now
-                await self._look(readers)
+            await self._look(readers)
             if time.monotonic() - shown > 10:
                 shown = time.monotonic()
                 self._say(f"{len(self._joined)} have joined, {len(self._done)} are done, {self._stack.kills} kills")
-            await asyncio.sleep(0.5)
+            await asyncio.sleep(2)
 
     async def _look(self, readers: Sequence[Reader]) -> None:
+        """Who is too busy to answer is asked again the next time."""
         async with sample.api(self._stack.env) as client:
-            await self._list(client)
+            with contextlib.suppress(httpx.HTTPError):
+                await self._list(client)
             for reader in readers:
-                await self._follow(client, reader)
+                with contextlib.suppress(httpx.HTTPError):
+                    await self._follow(client, reader)
 
     async def _list(self, client: httpx.AsyncClient) -> None:
         cursor: str | None = ""
-        while cursor is not None and len(self._ids) < 10_000:
-            page = await client.get("/api/onboardings", params={"limit": 200} | ({"cursor": cursor} if cursor else {}))
+        while cursor is not None:
+            page = await client.get("/api/onboardings", params={"limit": 50} | ({"cursor": cursor} if cursor else {}))
             said = page.raise_for_status().json()
-            self._ids |= {item["member"]["username"]: item["id"] for item in said["items"]}
+            self._listed |= {item["member"]["username"]: item for item in said["items"]}
             cursor = said["next_cursor"]
 
     async def _follow(self, client: httpx.AsyncClient, reader: Reader) -> None:
-        name = reader.username
-        if name in self._done or name not in self._ids:
+        name, listed = reader.username, self._listed.get(reader.username)
+        if listed is None or name in self._done or (name in self._joined and listed["state"] != "done"):
             return
-        found = (await client.get(f"/api/onboardings/{self._ids[name]}")).raise_for_status().json()
+        found = (await client.get(f"/api/onboardings/{listed['id']}")).raise_for_status().json()
         hello = found["steps"]["hello"]
         if hello["state"] == "done" and name not in self._joined:
             await self._readers.join(reader, hello["result"]["room_id"])
