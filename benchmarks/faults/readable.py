@@ -65,7 +65,9 @@ class Outcome:
         rows: list[tuple[str, object]] = [("members", self.members), ("devices", self.devices)]
         rows += [("messages read", f"{self.read} of {self.devices * len(MESSAGES)}")]
         rows += [("unreadable", self.unreadable), ("doubled", self.doubled), ("problems", len(self.problems))]
-        rows += [("tries of tasks", self.tries.total()), ("kills", self.kills)]
+        rows += [("tries of tasks", self.tries.total())]
+        rows += [(f"  {outcome}", count) for outcome, count in sorted(self.tries.items())]
+        rows += [("kills", self.kills)]
         rows += [(f"  {point}", count) for point, count in sorted(self.deaths.items())]
         rows += [("seconds until all were sent", f"{self.sent:.0f}"), ("seconds", f"{self.seconds:.0f}")]
         return "\n".join(f"{name:<44}{value!s:>14}" for name, value in rows)
