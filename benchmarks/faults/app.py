@@ -12,8 +12,8 @@ from benchmarks.faults.plan import CurrentPlan
 from benchmarks.faults.ports import Faulty
 from local import app
 from shared import wiring
-from shared.ports import Chat, Directory, Documents, TaskQueue
-from shared.services import resume, steps
+from shared.ports import Chat, Directory, Documents, Keys, TaskQueue
+from shared.services import encryption, late_devices, resume, steps
 from shared.settings import Settings
 from shared.wiring import FOREVER, Wiring
 
@@ -46,6 +46,14 @@ class FaultyWiring(Wiring):
 
         return await self.remember("a chat that may fail", FOREVER, make)
 
+    async def keys(self) -> Keys:
+        real = super().keys
+
+        async def make() -> Keys:
+            return cast("Keys", self._faulty("keys", await real()))
+
+        return await self.remember("keys that may fail", FOREVER, make)
+
     async def directory(self) -> Directory:
         real = super().directory
 
@@ -76,6 +84,10 @@ def main() -> None:
         resume.OVERDUE = timedelta(seconds=plan.overdue)
     if plan.lease is not None:
         resume.LEASE_FOR = timedelta(seconds=plan.lease)
+    if plan.look is not None:
+        look = timedelta(seconds=plan.look)
+        encryption.FIRST_LOOK, encryption.DEVICE_LOOKS = look, (look,) * len(encryption.DEVICE_LOOKS)
+        late_devices.LOOK_EVERY = (look, *late_devices.LOOK_EVERY[1:])
     wiring.factory = FaultyWiring
     app.main()
 

@@ -12,32 +12,50 @@ VARIABLE = "MUSTER_FAULTS"
 
 
 @dataclass(frozen=True, slots=True)
-class Kill:
-    """SIGKILL before or after the `nth` call of a port's method whose arguments, written out, contain all of
-    `match`. `point` is such as "documents.write" or "chat.send"."""
+class Point:
+    """Before or after a call of a port's method whose arguments, written out, contain all of `match`. `point` is
+    such as "documents.write" or "chat.send"."""
 
     point: str
     when: str = "after"
     match: tuple[str, ...] = ()
-    nth: int = 1
 
     def meets(self, point: str, when: str, about: str) -> bool:
         return (point, when) == (self.point, self.when) and all(words in about for words in self.match)
 
 
 @dataclass(frozen=True, slots=True)
+class Kill(Point):
+    """SIGKILL at the `nth` such call."""
+
+    nth: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal(Point):
+    """The first so many such calls fail: before the effect, or after it with the answer lost."""
+
+    times: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """`rate`: faults per call of `Documents` and `TaskQueue`, half of them before the effect, half after it.
+    `mortality`: deaths (SIGKILL) per call of any port, half of them before the effect, half after it.
     The other numbers are seconds and hold from the app's next start: a claim, how late a task may be, the
-    sweep's lease, and how long a neighbour may take. None: as in production."""
+    sweep's lease, how long a neighbour may take, and how often devices that came later are looked for. None: as
+    in production."""
 
     rate: float = 0.0
+    mortality: float = 0.0
     seed: int = 0
     kill: Kill | None = None
+    refusal: Refusal | None = None
     claim: float | None = None
     overdue: float | None = None
     lease: float | None = None
     timeout: float | None = None
+    look: float | None = None
 
     def keep(self, file: Path) -> None:
         """At once: a reader finds the old plan or this one."""
@@ -48,8 +66,10 @@ class Plan:
     @classmethod
     def read(cls, file: Path) -> Plan:
         said = json.loads(file.read_text())
-        kill = said.pop("kill")
-        return cls(**said, kill=Kill(**kill | {"match": tuple(kill["match"])}) if kill else None)
+        for name, kind in (("kill", Kill), ("refusal", Refusal)):
+            if said[name]:
+                said[name] = kind(**said[name] | {"match": tuple(said[name]["match"])})
+        return cls(**said)
 
 
 class CurrentPlan:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import threading
-from collections import Counter
-from collections.abc import Callable
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import aiohttp
@@ -23,23 +24,35 @@ AUTHENTIK = (*ANYWHERE, "405 page")
 
 
 class Route:
-    """One listening port before one target. What `be_well` names may be changed at any time: `rate`, `delay` (seconds
-    before each answer), `closed` (paths behind which nobody is), `drops` (bodies that are swallowed: answered 200,
-    never handed on) and `repeats` (how often a body arrives, all at the same time)."""
+    """One listening port before one target, or before several in turn. What `be_well` names may be changed at any
+    time: `rate`, `delay` (seconds before each answer), `closed` (paths behind which nobody is), `loses` (paths whose
+    answers never arrive: it was done), `drops` (bodies that are swallowed: answered 200, never handed on) and
+    `repeats` (how often a body arrives, all at the same time)."""
 
     rate: float
     delay: float
     closed: Callable[[str], bool]
+    loses: Callable[[str], bool]
     drops: Callable[[bytes], bool]
     repeats: Callable[[bytes], int]
 
     def __init__(self, kinds: tuple[str, ...]) -> None:
-        self.kinds, self.target, self.url, self.counts = kinds, "", "", Counter[str]()
+        self.kinds, self.url, self.counts = kinds, "", Counter[str]()
+        self._targets = deque[str]()
         self.be_well()
+
+    def aim(self, *targets: str) -> None:
+        self._targets = deque(targets)
+
+    def turns(self) -> Iterator[str]:
+        """Each target once, the one whose turn it is first."""
+        self._targets.rotate(-1)
+        return iter(tuple(self._targets))
 
     def be_well(self) -> None:
         self.rate = self.delay = 0.0
-        self.closed, self.drops, self.repeats = lambda _: False, lambda _: False, lambda _: 1
+        self.closed, self.loses = lambda _: False, lambda _: False
+        self.drops, self.repeats = lambda _: False, lambda _: 1
 
 
 class Proxy:
@@ -94,6 +107,8 @@ class Proxy:
             route.counts["dropped"] += 1
             return web.Response()
         kind = self._chance.choice(route.kinds) if route.kinds and self._chance.random() < route.rate else ""
+        if route.loses(request.path):
+            kind = "answer lost"
         if kind == "405 page" and request.method == "GET":
             kind = "500"
         route.counts[kind or "well"] += 1
@@ -114,7 +129,14 @@ class Proxy:
         return answer
 
     async def _forwarded(self, route: Route, request: web.BaseRequest, body: bytes) -> web.Response:
-        url = URL(f"{route.target}{request.raw_path}", encoded=True)
+        """By the first target that is up; what one has begun is never given to another."""
+        for target in route.turns():
+            with contextlib.suppress(aiohttp.ClientConnectorError):
+                return await self._asked(target, request, body)
+        raise ConnectionRefusedError
+
+    async def _asked(self, target: str, request: web.BaseRequest, body: bytes) -> web.Response:
+        url = URL(f"{target}{request.raw_path}", encoded=True)
         headers = {name: value for name, value in request.headers.items() if name.lower() not in HOP}
         asked = self._session.request(request.method, url, headers=headers, data=body, allow_redirects=False)
         async with asked as answer:

@@ -36,7 +36,7 @@ class FaultyStack(Stack):
     def __init__(self, data: Path, given: Mapping[str, str], plan: Plan) -> None:
         super().__init__(data, given)
         self.plan_file, self.log_file = data / "faults.json", data / "logs" / "app.log"
-        self.proxy = Proxy(plan.seed, matrix=ANYWHERE, authentik=AUTHENTIK, webhook=())
+        self.proxy = Proxy(plan.seed, matrix=ANYWHERE, authentik=AUTHENTIK, webhook=(), tasks=())
         self.kills, self._first_plan = 0, plan
 
     def start(self) -> FaultyStack:
@@ -63,6 +63,15 @@ class FaultyStack(Stack):
         """At every outside call of Muster's, from now on."""
         self.change(rate=rate)
         self.proxy.rate(rate, "matrix", "authentik")
+
+    def be_well(self) -> None:
+        """As at the start."""
+        for route in self.proxy.routes.values():
+            route.be_well()
+        impatient = Plan.read(self.plan_file).timeout is not None
+        self._first_plan.keep(self.plan_file)
+        if impatient or self.is_dead("app"):
+            self.restart("app")
 
     @contextlib.contextmanager
     def killed_at(self, kill: Kill, seconds: float = 30) -> Iterator[None]:
@@ -116,11 +125,8 @@ class FaultyStack(Stack):
         return found
 
     def log_lines(self) -> Iterator[dict[str, Any]]:
-        """Muster's; a line that a kill has cut short is left out."""
-        with self.log_file.open(encoding="utf-8", errors="replace") as log:
-            for line in log:
-                with contextlib.suppress(ValueError):
-                    yield json.loads(line)
+        """Muster's."""
+        yield from lines_of(self.log_file)
 
     def _module(self, name: str, config: dict[str, Any], *options: str) -> list[str]:
         """With as many tasks at once as one homeserver on a developer's machine can bear; more only makes it late."""
@@ -139,14 +145,20 @@ class FaultyStack(Stack):
         """The same parts, but that some are told the proxy's address instead of the other's."""
         routes, more = self.proxy.routes, dict(more or {})
         if name == "authentik":
-            routes["webhook"].target = self._url
+            routes["webhook"].aim(self._url)
             more["MUSTER_WEBHOOK_URL"] = more["MUSTER_WEBHOOK_URL"].replace(self._url, routes["webhook"].url)
-        if name == "app":
-            routes["matrix"].target, routes["authentik"].target = (
-                self.env["MATRIX_HOMESERVER"],
-                self.env["AUTHENTIK_URL"],
-            )
+        if command[2] == "local.app":
+            routes["matrix"].aim(self.env["MATRIX_HOMESERVER"])
+            routes["authentik"].aim(self.env["AUTHENTIK_URL"])
             more |= {"MATRIX_HOMESERVER": routes["matrix"].url, "AUTHENTIK_URL": routes["authentik"].url}
-            more[VARIABLE] = str(self.plan_file.absolute())
+            more = {VARIABLE: str(self.plan_file.absolute())} | more
             command = [sys.executable, "-m", "benchmarks.faults.app", *command[3:]]
         super()._spawn(name, title, about, command, ready, more)
+
+
+def lines_of(log_file: Path) -> Iterator[dict[str, Any]]:
+    """One that a kill has cut short is left out."""
+    with log_file.open(encoding="utf-8", errors="replace") as log:
+        for line in log:
+            with contextlib.suppress(ValueError):
+                yield json.loads(line)

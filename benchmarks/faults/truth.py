@@ -36,6 +36,10 @@ class Homeserver:
         """How many messages of the bot's bear each step's marker."""
         return Counter(event["content"][MARKER] for event in self._messages(room_id) if MARKER in event["content"])
 
+    def sealed(self, room_id: str) -> int:
+        """How many encrypted messages of the bot's there are."""
+        return sum(1 for _ in self._messages(room_id, "m.room.encrypted"))
+
     def event_ids(self, room_id: str) -> set[str]:
         return {event["event_id"] for event in self._messages(room_id)}
 
@@ -59,8 +63,8 @@ class Homeserver:
     def close(self) -> None:
         self._http.close()
 
-    def _messages(self, room_id: str) -> Iterator[Json]:
-        wanted = {"types": ["m.room.message"], "senders": [self.bot]}
+    def _messages(self, room_id: str, kind: str = "m.room.message") -> Iterator[Json]:
+        wanted = {"types": [kind], "senders": [self.bot]}
         params = {"dir": "b", "limit": "500", "filter": json.dumps(wanted)}
         while True:
             page = self._get(f"{CLIENT}/rooms/{quote(room_id)}/messages", params)

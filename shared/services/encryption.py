@@ -30,12 +30,12 @@ FIRST_LOOK = timedelta(minutes=1)
 
 
 class NoDevice(TryLater):
-    """The member has no device that a key could be sent to. `silent`: as far as is known, since their homeserver did
-    not answer."""
+    """The member has no device that a key could be sent to. `tried`: the ids of those that have no good key. `silent`:
+    as far as is known, since their homeserver did not answer."""
 
-    def __init__(self, cause: str, *, silent: bool) -> None:
+    def __init__(self, cause: str, tried: Sequence[str] = (), *, silent: bool = False) -> None:
         super().__init__(cause)
-        self.silent = silent
+        self.tried, self.silent = tuple(tried), silent
 
 
 class DeviceOverdue(Refused):
@@ -54,7 +54,7 @@ def waits_for_device(act: Act, error: NoDevice) -> Waits:
     if _is_overdue(act) and not error.silent:
         raise DeviceOverdue(error) from error
     fix = "Nothing to do: it goes out once they log in to Matrix. Or tell them another way and skip this step."
-    return Waits("device", error.cause, fix, _next_look(act))
+    return Waits("device", error.cause, fix, _next_look(act), "|".join(error.tried))
 
 
 def waits_for_join(act: Act) -> Waits:
@@ -91,7 +91,8 @@ def _next_look(act: Act) -> datetime:
 
 class Letter(Record, frozen=True, kw_only=True):
     """A sealed message. `got`: who was sent the key; `missed`: who was not, and why. The keys
-    themselves are in `parts` documents below. `look_at`: when to look for devices that came later."""
+    themselves are in `parts` documents below. `look_at`: when to look for devices that came later.
+    `step`: the path of the step whose message it is."""
 
     id: str
     transaction: str
@@ -105,10 +106,26 @@ class Letter(Record, frozen=True, kw_only=True):
     got: tuple[dict[str, Any], ...] = ()
     missed: tuple[dict[str, Any], ...] = ()
     look_at: datetime | None = None
+    step: str = ""
 
     @property
     def path(self) -> str:
         return f"letters/{self.id}"
+
+    def has(self, device: Device) -> bool:
+        """By its keys too: who logs in anew under a device's old name has none of what was sent to that."""
+        wanted = (device.user_id, device.device_id, device.ed25519)
+        return any((got["user_id"], got["device_id"], got["ed25519"]) == wanted for got in self.got)
+
+    def shared_with(self, devices: Sequence[Device]) -> Letter:
+        """As it is when these have got the key as well, each in the place of whatever bore its name."""
+        names = {(device.user_id, device.device_id) for device in devices}
+
+        def others(items: Sequence[dict[str, Any]]) -> tuple[dict[str, Any], ...]:
+            return tuple(item for item in items if (item["user_id"], item["device_id"]) not in names)
+
+        got = (*others(self.got), *(asdict(device) for device in devices))
+        return self.but(got=got, missed=others(self.missed))
 
     def receipt(self, now: datetime) -> dict[str, Any]:
         """For the step: which devices can read it, and which cannot."""
@@ -196,6 +213,7 @@ async def _sealed(
         got=tuple(asdict(device) for device in claimed),
         missed=tuple(asdict(item) for item in missed),
         look_at=ports.now() + FIRST_LOOK,
+        step=act.step.path,
     )
     return letter, parts
 
@@ -220,7 +238,9 @@ def no_device(matrix_id: str, missed: Sequence[Distrusted]) -> NoDevice:
     theirs = [item for item in missed if item.user_id == matrix_id]
     reasons = "; ".join(f"{item.device_id}: {item.reason}" if item.device_id else item.reason for item in theirs)
     cause = f"{matrix_id} has no device yet that a message could be encrypted for"
-    return NoDevice(f"{cause} ({reasons})" if reasons else cause, silent=any(item.silent for item in theirs))
+    tried = [item.device_id for item in theirs if item.device_id]
+    silent = any(item.silent for item in theirs)
+    return NoDevice(f"{cause} ({reasons})" if reasons else cause, tried, silent=silent)
 
 
 def _parts(made: Sealed) -> list[Data]:

@@ -15,7 +15,7 @@ from shared.domain import ids
 from shared.domain.devices import Device
 from shared.domain.errors import MusterError, Outpaced
 from shared.domain.onboarding import Step
-from shared.ports import Create, Keys, Query, Replace, Sealer
+from shared.ports import Create, Keys, Query, Replace, Sealer, Write
 from shared.repositories import Stored
 from shared.services.context import Ports, log
 from shared.services.encryption import ENCRYPTED, Letter
@@ -34,25 +34,32 @@ Owners = dict[str, dict[str, Any]]
 
 async def first_devices(ports: Ports) -> int:
     """Steps that wait for a device whose member has one now; and those that a release before has left without a
-    next look."""
+    next look. A device that had no good key when it was tried is left to the step's own slow schedule: it would be
+    tried in vain, and recorded, at each sweep."""
     started = 0
     async for waiting, owners in _waiting(ports, "device"):
-        have = await _have_devices(ports, {owner["matrix_id"] for owner in owners.values()})
+        have = await _devices_of(ports, {owner["matrix_id"] for owner in owners.values()})
         ready = [
             stored
             for stored in waiting
-            if stored.record.due_at is None or owners.get(stored.record.parent, {}).get("matrix_id") in have
+            if stored.record.due_at is None
+            or have.get(owners.get(stored.record.parent, {}).get("matrix_id", ""), set())
+            - set(stored.record.code.split("|"))
         ]
         started += await _start(ports, ready, ports.now())
     return started
 
 
-async def _have_devices(ports: Ports, people: set[str]) -> set[str]:
+async def _devices_of(ports: Ports, people: set[str]) -> dict[str, set[str]]:
+    """Their devices' ids, by their Matrix id."""
     if not people:
-        return set()
+        return {}
     keys, sealer, asked = await ports.keys(), await ports.sealer(), sorted(people)
     devices, _ = sealer.devices_of(await keys.query_keys(asked), asked)
-    return {device.user_id for device in devices}
+    found: dict[str, set[str]] = {}
+    for device in devices:
+        found.setdefault(device.user_id, set()).add(device.device_id)
+    return found
 
 
 async def joins(ports: Ports) -> int:
@@ -116,19 +123,26 @@ async def late_devices(ports: Ports, limit: int = PER_RUN) -> int:
     devices, _ = sealer.devices_of(await keys.query_keys(people), people)
     shared = 0
     for item, letter in letters:
-        new = [device for device in devices if device.user_id == letter.matrix_id and not _has(letter, device)]
+        new = [device for device in devices if device.user_id == letter.matrix_id and not letter.has(device)]
         try:
-            got = await _share(ports, keys, sealer, letter, new) if new else ()
-            later = letter.but(got=(*letter.got, *got), look_at=_next_look(letter, now))
-            await ports.documents.write(Replace(item.path, later.data(), item.version))
+            got = await _share(ports, keys, sealer, letter, new) if new else []
+            later = letter.shared_with(got).but(look_at=_next_look(letter, now))
+            receipt = await _receipt(ports, later) if got else []
+            await ports.documents.write(Replace(item.path, later.data(), item.version), *receipt)
             shared += len(got)
         except MusterError as error:
             log.warning("key not shared", extra={"fields": {"letter": letter.id, "cause": error.cause}})
     return shared
 
 
-def _has(letter: Letter, device: Device) -> bool:
-    return any((got["user_id"], got["device_id"]) == (device.user_id, device.device_id) for got in letter.got)
+async def _receipt(ports: Ports, letter: Letter) -> list[Write]:
+    """The step says who can read its message now. One that is not done yet will read the letter itself."""
+    document = await ports.documents.get(letter.step) if letter.step else None
+    if document is None or Step.of(document.data).state != "done":
+        return []
+    step = Step.of(document.data)
+    told = step.but(result={**step.result, **letter.receipt(ports.now())})
+    return [Replace(document.path, told.data(), document.version)]
 
 
 def _next_look(letter: Letter, now: datetime) -> datetime | None:
@@ -139,18 +153,16 @@ def _next_look(letter: Letter, now: datetime) -> datetime | None:
     return now + wait
 
 
-async def _share(
-    ports: Ports, keys: Keys, sealer: Sealer, letter: Letter, new: Sequence[Device]
-) -> tuple[dict[str, Any], ...]:
+async def _share(ports: Ports, keys: Keys, sealer: Sealer, letter: Letter, new: Sequence[Device]) -> list[Device]:
     """Stored before it is sent, once per set of devices: a retry after a crash sends the stored bytes."""
-    name = ids.digest("share", letter.id, *(device.device_id for device in new))
+    name = ids.digest("share", letter.id, *(f"{device.device_id} {device.ed25519}" for device in new))
     path = f"{letter.path}/shares/{name}"
     document = await ports.documents.get(path)
     if document is None:
         wanted: Mapping[str, list[str]] = {letter.matrix_id: [device.device_id for device in new]}
         claimed, _ = sealer.claimed(await keys.claim_keys(wanted), new)
         if not claimed:
-            return ()
+            return []
         to_device, olm = sealer.share(letter.room_id, letter.session, letter.session_id, claimed)
         data: dict[str, Any] = {
             "v": 1,
@@ -162,4 +174,4 @@ async def _share(
     else:
         data = document.data
     await keys.send_to_device(ENCRYPTED, data["to_device"], f"{letter.transaction}.{name[:8]}")
-    return tuple(data["got"])
+    return [Device(**got) for got in data["got"]]

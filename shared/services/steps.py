@@ -53,10 +53,13 @@ class Skipped(Struct, frozen=True):
 
 
 class Waits(Struct, frozen=True):
+    """`code`: what a sweep must know of it, see `Step.code`."""
+
     on: str
     cause: str
     fix: str
     until: datetime | None
+    code: str = ""
 
 
 Ending = Done | Skipped | Waits
@@ -191,7 +194,8 @@ def _after(step: Step, ending: Ending, now: datetime) -> Step:
         return step.ended("done", now, result=dict(ending.result))
     if isinstance(ending, Skipped):
         return step.ended("skipped", now, result={"reason": ending.reason})
-    return step.waiting(now, on=ending.on, cause=ending.cause, fix=ending.fix, until=ending.until)
+    waiting = step.waiting(now, on=ending.on, cause=ending.cause, fix=ending.fix, until=ending.until)
+    return waiting.but(code=ending.code)
 
 
 async def _record(ports: Ports, found: _Found, step: Step) -> str:

@@ -6,6 +6,7 @@ import asyncio
 import os
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -18,8 +19,9 @@ from benchmarks.faults.truth import Inspection, Verdict
 from local.surroundings import EXTRAS, given
 from shared.settings import BY_NAME
 
-QUICK = Plan(claim=3, overdue=1, lease=5)
-"""Nobody waits for 90 s: a claim, a late task and the sweep's lease are over sooner. All else is as in production."""
+QUICK = Plan(claim=3, overdue=1, lease=5, look=1)
+"""Nobody waits for 90 s: a claim, a late task and the sweep's lease are over sooner, and devices that come later are
+looked for at once. All else is as in production."""
 PATIENCE = 60.0
 
 
@@ -79,28 +81,22 @@ def _short(onboarding: dict[str, Any]) -> str:
     return f"{onboarding['member']['username']} {onboarding['state']} {[step for step in steps if step[1] != 'done']}"
 
 
-@pytest.fixture(scope="session")
-def faulty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultyStack]:
+def faulty_stack(folder: Path, **settings: str) -> FaultyStack:
     """Nothing given is used: what these tests break is always their own."""
     own = {name: value for name, value in given(os.environ).items() if name not in (*BY_NAME, *EXTRAS)}
     store = {name: os.environ[name] for name in ("MUSTER_STORE",) if os.environ.get(name)}
-    settings = own | store | {"MUSTER_FREE_PORTS": "1", "WELCOME_DELAY_SECONDS": "1"}
-    with FaultyStack(tmp_path_factory.mktemp("faulty"), settings, QUICK) as stack:
+    return FaultyStack(folder, own | store | {"MUSTER_FREE_PORTS": "1", "WELCOME_DELAY_SECONDS": "1"} | settings, QUICK)
+
+
+@pytest.fixture(scope="session")
+def faulty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultyStack]:
+    with faulty_stack(tmp_path_factory.mktemp("faulty")) as stack:
         yield stack
 
 
 @pytest.fixture
 async def town(faulty: FaultyStack) -> AsyncIterator[Town]:
     """All is well again before and after each test."""
-    _well(faulty)
+    faulty.be_well()
     yield Town(faulty)
-    await asyncio.to_thread(_well, faulty)
-
-
-def _well(stack: FaultyStack) -> None:
-    for route in stack.proxy.routes.values():
-        route.be_well()
-    impatient = Plan.read(stack.plan_file).timeout is not None
-    QUICK.keep(stack.plan_file)
-    if impatient or stack.is_dead("app"):
-        stack.restart("app")
+    await asyncio.to_thread(faulty.be_well)

@@ -19,8 +19,9 @@ class NioRecipient:
 
     @classmethod
     async def enter(cls, url: str, login: dict[str, Any], store: Path) -> NioRecipient:
-        """`login`: user_id, access_token and device_id. `store`: a directory of its own, which is there."""
-        config = AsyncClientConfig(encryption_enabled=True, store_sync_tokens=False, max_timeouts=3, pickle_key="test")
+        """`login`: user_id, access_token and device_id. `store`: a directory of its own, which is there; whoever comes
+        again with the same one goes on where they were."""
+        config = AsyncClientConfig(encryption_enabled=True, store_sync_tokens=True, max_timeouts=3, pickle_key="test")
         client = AsyncClient(url, login["user_id"], store_path=str(store), config=config)
         client.restore_login(login["user_id"], login["device_id"], login["access_token"])
         made = cls(client)
@@ -30,8 +31,14 @@ class NioRecipient:
     async def join(self, room_id: str) -> None:
         _ok(await self._nio.join(room_id))
 
+    def joined(self) -> list[str]:
+        """As of the last sync."""
+        return list(self._nio.rooms)
+
     async def sync(self) -> None:
-        _ok(await self._nio.sync(0, full_state=False))
+        said = _ok(await self._nio.sync(0, full_state=False))
+        if self._nio.olm and not said.device_key_count.signed_curve25519:
+            self._nio.olm.uploaded_key_count = 0  # nio overlooks just this number, and would upload none
         if self._nio.should_upload_keys:
             _ok(await self._nio.keys_upload())
         if self._nio.should_query_keys:

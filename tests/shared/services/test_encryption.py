@@ -98,6 +98,21 @@ async def test_who_has_no_device_is_waited_for() -> None:
     assert texts(world, phone) == ["Hello", "Welcome"]
 
 
+async def test_a_device_without_a_key_is_tried_by_the_slow_schedule() -> None:
+    """A sweep a minute does not try it a thousand times a day; another device, or the schedule, does."""
+    world = sealing(rooms=0)
+    phone = keys(world).add_device(ADA, "PHONE", one_time_keys=0, fallback=False)
+    onboarding = await begun(world)
+    await world.live(hours=1, on=True)
+    hello = (await world.steps(onboarding))["hello"]
+    assert (hello.state, hello.attempts) == ("waiting", 4)
+    assert "PHONE: has no key to claim" in hello.cause
+    laptop = keys(world).add_device(ADA, "LAPTOP")
+    await world.sweep()
+    await world.work()
+    assert (texts(world, phone), texts(world, laptop)) == ([None], ["Hello"])
+
+
 async def test_the_welcome_waits_for_the_join() -> None:
     """Whoever has only been invited gets hello, and the welcome some seconds after they have joined."""
     world = sealing()
@@ -204,6 +219,44 @@ async def test_a_later_device_gets_the_key() -> None:
     before = len(keys(world).called("claim_keys"))
     await world.sweep()
     assert len(keys(world).called("claim_keys")) == before
+
+
+async def test_the_step_names_who_was_given_the_key_later() -> None:
+    """A receipt grows with the devices: whoever was named as having no key is named among the readers then."""
+    world = sealing(rooms=0)
+    keys(world).add_device(ADA, "PHONE")
+    tablet = keys(world).add_device(ADA, "TABLET", one_time_keys=0, fallback=False)
+    onboarding = await begun(world)
+    await world.work()
+    hello = (await world.steps(onboarding))["hello"].result
+    assert [one["device_id"] for one in hello["devices"]] == ["PHONE"]
+    assert [one["device_id"] for one in hello["missed"]] == ["TABLET"]
+    keys(world).remove_device(tablet)
+    keys(world).add_device(ADA, "TABLET")
+    world.pause(minutes=2)
+    await world.sweep()
+    hello = (await world.steps(onboarding))["hello"].result
+    assert [one["device_id"] for one in hello["devices"]] == ["PHONE", "TABLET"]
+    assert hello["missed"] == []
+    assert hello["readable"].startswith("readable on 2 devices")
+
+
+async def test_a_new_device_under_an_old_name_gets_the_key() -> None:
+    """Who logs out and in again may keep the device's name, not its keys: the new one reads what the old one was sent,
+    every time it happens, and is counted once."""
+    world = sealing(rooms=0)
+    phone = keys(world).add_device(ADA, "PHONE")
+    onboarding = await begun(world)
+    await world.work()
+    for _ in range(2):
+        keys(world).remove_device(phone)
+        phone = keys(world).add_device(ADA, "PHONE")
+        assert texts(world, phone) == [None]
+        world.pause(minutes=2)
+        await world.sweep()
+        assert texts(world, phone) == ["Hello"]
+    hello = (await world.steps(onboarding))["hello"].result
+    assert [one["device_id"] for one in hello["devices"]] == ["PHONE"]
 
 
 async def test_after_seven_days_nobody_looks() -> None:
