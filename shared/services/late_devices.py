@@ -18,7 +18,8 @@ from shared.ports import Create, Document, Keys, Query, Replace, Sealer
 from shared.repositories import Stored
 from shared.services.context import Ports, log
 from shared.services.encryption import ENCRYPTED, Letter
-from shared.services.messaging import direct_path
+from shared.services.messaging import DirectRoom, direct_path
+from shared.services.reader import reads_since
 from shared.services.tasks import change_parent, enqueue
 
 SHARED_FOR = timedelta(days=7)
@@ -42,19 +43,36 @@ async def first_devices(ports: Ports) -> int:
 
 
 async def joins(ports: Ports) -> int:
-    """Welcomes that wait until the member has joined the direct room: seconds after the join."""
+    """Welcomes that wait until the member has joined the direct room: seconds after the join, as the reader has seen
+    it. Only where it may have missed one, and for a while, the homeserver is asked for each; beyond that, each step
+    looks by itself, slowly."""
     waiting, owners = await _waiting(ports, "join")
+    rooms = await _direct_rooms(ports, owners)
+    reads = await reads_since(ports) if waiting else None
     ready: list[Stored[Step]] = []
-    chat = await ports.chat() if waiting else None
     for stored in waiting:
         owner = owners.get(stored.record.parent)
-        if chat is None or owner is None or ports.now() - owner["created_at"] > WATCHED_FOR:
+        room = rooms.get(owner["matrix_id"]) if owner else None
+        if owner is None or room is None:
             continue
-        room = await ports.documents.get(direct_path(owner["matrix_id"]))
-        there = await chat.membership(room.data["room_id"], owner["matrix_id"]) if room else None
-        if there is not None and there.state == "join":
+        missable = reads is None or owner["created_at"] < reads
+        recent = ports.now() - owner["created_at"] < WATCHED_FOR
+        if room.joined or (missable and recent and await _has_joined(ports, room)):
             ready.append(stored)
     return await _start(ports, ready, ports.now() + timedelta(seconds=ports.policy.welcome_delay))
+
+
+async def _direct_rooms(ports: Ports, owners: Mapping[str, dict[str, Any]]) -> dict[str, DirectRoom]:
+    """By member, all of them in one round trip."""
+    paths = sorted({direct_path(owner["matrix_id"]) for owner in owners.values()})
+    found = await ports.documents.get_many(paths) if paths else []
+    rooms = [DirectRoom.of(document.data) for document in found if document]
+    return {room.matrix_id: room for room in rooms}
+
+
+async def _has_joined(ports: Ports, room: DirectRoom) -> bool:
+    there = await (await ports.chat()).membership(room.room_id, room.matrix_id)
+    return there is not None and there.state == "join"
 
 
 async def _waiting(ports: Ports, what: str) -> tuple[list[Stored[Step]], dict[str, dict[str, Any]]]:

@@ -21,12 +21,14 @@ SALT = "installation/salt"
 
 @dataclass(frozen=True, kw_only=True)
 class DirectRoom(Record):
-    """The one room of a member with the bot. `listed`: whether m.direct has it."""
+    """The one room of a member with the bot. `listed`: whether m.direct has it. `joined`: whether the reader has seen
+    the member join, and not leave again."""
 
     matrix_id: str
     room_id: str
     encrypted: bool
     listed: bool = False
+    joined: bool = False
 
 
 async def say(act: Act, room_id: str, content: dict[str, Any], *, encrypted: bool | None = None) -> dict[str, Any]:
