@@ -15,7 +15,7 @@ from shared.domain.errors import MusterError, Outpaced, Refused, Rejected
 from shared.domain.replies import ENCRYPTED, KEPT, MESSAGE, Reply, sent_at, session_of, words_of
 from shared.ports import Create, Query, Sealer
 from shared.repositories import Stored
-from shared.services.context import Ports
+from shared.services.context import Ports, log
 from shared.services.messaging import DirectRoom
 from shared.services.once import create_missing
 from shared.services.room_keys import key_of, key_path
@@ -97,6 +97,9 @@ def _opened(sealer: Sealer, reply: Reply, key: RoomKey | None, now: datetime) ->
             cause = "; ".join(part for part in (reply.cause, cause) if part)
     except (Rejected, Refused) as error:
         return reply.opened(None, error.cause)
+    except Exception:  # a mistake of ours, which must not keep all the others waiting
+        log.exception("a reply crashed", extra={"fields": {"event": reply.event_id}})
+        return reply.waiting(now).but(cause="Muster failed to open it, and tries again: look into the logs")
     return reply.opened(text if text is None else sealer.lock(text, reply.event_id), cause)
 
 

@@ -86,14 +86,25 @@ async def _one(ports: Ports, sealer: Sealer, known: _Known, sessions: OlmSession
         if key and known.rooms[sender] == key.room_id:
             await _store(ports, key)
     except _Later as error:
-        now = ports.now()
-        age = now - stored.record.created_at
-        if age < KEPT_UNOPENED:
-            await _write(ports, stored.replaced(stored.record.but(look_at=now + next_look(age))))
-            return 0
-        _log_dropped(sender, str(error))
+        return await _later(ports, stored, str(error))
     except (Rejected, Refused) as error:
         _log_dropped(sender, error.cause)
+    except MusterError:
+        raise
+    except Exception as error:  # a mistake of ours, which must not keep all the others waiting
+        log.exception("a message to the bot's device crashed", extra={"fields": {"sender": sender}})
+        return await _later(ports, stored, f"Muster failed ({type(error).__name__})")
+    await _write(ports, Delete(stored.path))
+    return 1
+
+
+async def _later(ports: Ports, stored: Stored[Unopened], cause: str) -> int:
+    now = ports.now()
+    age = now - stored.record.created_at
+    if age < KEPT_UNOPENED:
+        await _write(ports, stored.replaced(stored.record.but(look_at=now + next_look(age))))
+        return 0
+    _log_dropped(stored.record.sender, cause)
     await _write(ports, Delete(stored.path))
     return 1
 

@@ -338,6 +338,43 @@ async def test_what_was_taken_back_is_not_shown() -> None:
     assert "taken back" in cause
 
 
+class Broken:
+    """The bot's device with a mistake in what opens events of one sender."""
+
+    def __init__(self, device: Any, sender: str) -> None:
+        self._device, self._sender = device, sender
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._device, name)
+
+    def open_to_device(self, event: Data, sessions: Any) -> Any:
+        return self._device.open_to_device(event, sessions) if event["sender"] != self._sender else {}["bug"]
+
+    def open_event(self, room_id: str, event: Data, known: Any) -> Any:
+        return self._device.open_event(room_id, event, known) if event["sender"] != self._sender else {}["bug"]
+
+
+@pytest.mark.parametrize("when", ["key", "event"])
+async def test_a_mistake_of_ours_loses_nothing(when: str) -> None:
+    """What crashes us waits, and says so; once mended it is read, and nobody else has waited for it."""
+    world, phone = await welcomed()
+    device = world.device
+    to_device, event = split(world, phone)
+    to_bot(world, ADA, to_device)
+    if when == "event":
+        await reader.read(world)
+    in_room(world, event)
+    keys(world).say(ADA, direct(world), "hi")
+    world.device = Broken(device, ADA)
+    await reader.read(world)
+    assert ("hi", IN_PLAIN) in await seen(world)
+    assert any(said is None and cause for said, cause in await seen(world))
+    world.device = device
+    world.pause(minutes=2)
+    await reader.read(world)
+    assert ("thank you", "") in await seen(world)
+
+
 # ------------------------------------------------------------------ one reader, whatever happens to it
 
 
