@@ -19,7 +19,7 @@ from shared.repositories import Stored
 from shared.services.context import Ports, log
 from shared.services.encryption import ENCRYPTED, Letter
 from shared.services.messaging import DirectRoom, direct_path
-from shared.services.reader import reads_since
+from shared.services.position import reads_since
 from shared.services.tasks import change_parent, enqueue
 
 SHARED_FOR = timedelta(days=7)

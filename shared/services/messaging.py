@@ -13,6 +13,7 @@ from shared.domain.records import Record
 from shared.ports import Create, Put, Query
 from shared.services.context import Ports
 from shared.services.encryption import NoDevice, say_sealed, waits_for_device, waits_for_join
+from shared.services.position import begin_in_time
 from shared.services.presence import look_up_presence
 from shared.services.steps import Act, Done, Ending
 
@@ -92,6 +93,8 @@ async def direct_room(act: Act) -> DirectRoom:
         if act.step.kind == "hello":
             await _be_there(act, room.room_id)
         return room
+    if act.ports.policy.encrypt:
+        await begin_in_time(act.ports)
     room = await _made_or_found(act)
     await act.ports.documents.write(Put(path, room.data()))
     return room

@@ -9,33 +9,21 @@ replies) is worked off from what was saved, as often as it takes. Whatever is do
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from shared.domain.arrivals import Arrivals, arrivals, membership
-from shared.domain.records import Record
-from shared.ports import Create, Document, Replace, Write
-from shared.services import leases, replies, room_keys
+from shared.ports import Document, Replace
+from shared.services import inbox, leases, replies, room_keys
 from shared.services.context import Ports, log
 from shared.services.direct_lines import completed, lines_among, note_joined
+from shared.services.position import POSITION, Position, begin
 
 LEASE = "leases/reader"
 LEASE_FOR = timedelta(minutes=4)
-POSITION = "installation/reader"
 ROUNDS = 10
 """In one run, at most: a homeserver tells so many messages to a device at once (Synapse 100)."""
-FRESH = timedelta(minutes=10)
 ORDINARY = 200
-"""Rooms that are left out of the next answers, since they spoke and are no direct rooms; the latest known ones."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Position(Record):
-    """`since`: all before it was saved. `begun_at`: of the first run; nothing before it was read. `at`: of the last."""
-
-    since: str
-    begun_at: datetime
-    at: datetime
-    ordinary: tuple[str, ...] = ()
+"""Rooms that are left out, at most: the latest known ones."""
 
 
 @dataclass
@@ -61,15 +49,6 @@ async def read(ports: Ports) -> int:
     return done
 
 
-async def reads_since(ports: Ports) -> datetime | None:
-    """From when on no join has escaped the reader; None when it does not read just now."""
-    document = await ports.documents.get(POSITION)
-    if document is None:
-        return None
-    position = Position.of(document.data)
-    return position.begun_at if ports.now() - position.at < FRESH else None
-
-
 async def _saved(ports: Ports, held: _Held) -> int:
     saved = 0
     for _ in range(ROUNDS):
@@ -81,19 +60,17 @@ async def _saved(ports: Ports, held: _Held) -> int:
 
 
 async def _round(ports: Ports, held: _Held) -> tuple[Arrivals, int]:
-    """The very first asks for no rooms at all: it is to learn the position, not everybody's history."""
-    document = await ports.documents.get(POSITION)
-    known = Position.of(document.data) if document else None
+    document = await begin(ports)
+    known = Position.of(document.data)
     keys = await ports.keys()
-    said = await keys.sync(known.since if known else None, known is not None, _left_out(ports, known))
-    came = arrivals(said)
+    came = arrivals(await keys.sync(known.since, True, _left_out(ports, known)))
     if came.unusable:
         cause = "they have no shape that the Matrix specification knows"
         log.warning("events not read", extra={"fields": {"events": came.unusable, "cause": cause}})
-    new = await room_keys.keep(ports, came.to_device)
+    new = await inbox.keep(ports, came.to_device)
     lines = await lines_among(ports, came.rooms)
     for room_id, room in lines.direct.items():
-        events = await completed(keys, room_id, came.rooms[room_id], known.since if known else "")
+        events = await completed(keys, room_id, came.rooms[room_id], known.since)
         new += await replies.keep(ports, room, events)
         there = membership(events, room.matrix_id)
         if there is not None:
@@ -102,15 +79,13 @@ async def _round(ports: Ports, held: _Held) -> tuple[Arrivals, int]:
     return came, new
 
 
-def _left_out(ports: Ports, known: Position | None) -> list[str]:
-    rooms = {ports.policy.indoc, *ports.policy.default_rooms, *(known.ordinary if known else ())}
+def _left_out(ports: Ports, known: Position) -> list[str]:
+    rooms = {ports.policy.indoc, *ports.policy.default_rooms, *known.ordinary}
     return sorted(room for room in rooms if room.startswith("!"))
 
 
-async def _advance(ports: Ports, held: _Held, document: Document | None, since: str, ordinary: list[str]) -> None:
-    now = ports.now()
-    old = Position.of(document.data) if document else Position(since="", begun_at=now, at=now)
+async def _advance(ports: Ports, held: _Held, document: Document, since: str, ordinary: list[str]) -> None:
+    old = Position.of(document.data)
     rooms = tuple(dict.fromkeys([*old.ordinary, *ordinary]))[-ORDINARY:]
-    data = old.but(since=since, at=now, ordinary=rooms).data()
-    moved: Write = Replace(POSITION, data, document.version) if document else Create(POSITION, data)
+    moved = Replace(POSITION, old.but(since=since, at=ports.now(), ordinary=rooms).data(), document.version)
     _, held.version = await ports.documents.write(moved, leases.kept(ports, LEASE, held.version, LEASE_FOR))

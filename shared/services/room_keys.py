@@ -1,6 +1,6 @@
-"""Room keys that members send to the bot's device: saved as they came, then opened, trusted or dropped, and kept.
+"""Room keys that members have sent to the bot's device: opened, trusted or dropped, and kept.
 
-An inbox: a message leaves it once its key is kept, or once it is certain that there is nothing in it for us.
+A message leaves the inbox once its key is kept, or once it is certain that there is nothing in it for us.
 """
 
 from __future__ import annotations
@@ -8,37 +8,22 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
 from typing import Any
 
 from shared.domain import ids
 from shared.domain.arrivals import Event, is_id
 from shared.domain.devices import Device, Opened, RoomKey
 from shared.domain.errors import MusterError, Outpaced, Refused, Rejected
-from shared.domain.records import Record
 from shared.domain.replies import KEPT, next_look
 from shared.ports import Create, Data, Delete, Query, Replace, Sealer
 from shared.repositories import Stored
 from shared.services.context import Ports, log
+from shared.services.inbox import INBOX, KEPT_UNOPENED, Unopened
 from shared.services.messaging import direct_path
 from shared.services.olm_sessions import OlmSessions
 from shared.services.once import create_missing
 
-INBOX = "to_device"
 PER_RUN = 300
-KEPT_UNOPENED = timedelta(days=1)
-"""A device that is new to our homeserver, or whose homeserver is silent, is asked for again for so long."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Unopened(Record):
-    """`event`: JSON, for it may be of any shape, and nested beyond what a store takes."""
-
-    sender: str
-    event: str
-    created_at: datetime
-    look_at: datetime
-    expire_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,17 +36,6 @@ class _Known:
 
 class _Later(Exception):
     """It cannot be decided just now."""
-
-
-async def keep(ports: Ports, events: Sequence[Event]) -> int:
-    now = ports.now()
-    creates = []
-    for event in events:
-        text = json.dumps(event, sort_keys=True)
-        expire_at = now + 14 * KEPT_UNOPENED
-        unopened = Unopened(sender=event["sender"], event=text, created_at=now, look_at=now, expire_at=expire_at)
-        creates.append(Create(f"{INBOX}/{ids.digest('to_device', text)}", unopened.data()))
-    return await create_missing(ports, creates)
 
 
 async def work_off(ports: Ports) -> int:

@@ -14,6 +14,7 @@ from shared.domain.replies import NEVER, NO_KEY
 from shared.ports import Create, Data, Delete
 from shared.services import reader
 from shared.services.messaging import direct_path
+from shared.services.position import POSITION
 from shared.services.replies import IN_PLAIN, shown
 from tests.fakes.devices import MemberDevice
 from tests.fakes.faulty_documents import Killed
@@ -301,9 +302,9 @@ async def test_hostile_events_stop_nobody() -> None:
     keys(world).forge(room, ADA, "m.room.message", text("late"), origin_server_ts="never")
     keys(world).forge(room, ADA, "m.room.message", {"msgtype": "m.text", "body": {"a": 1}})
     answer(world, phone)
-    before = await world.store.get(reader.POSITION)
+    before = await world.store.get(POSITION)
     await reader.read(world)
-    after = await world.store.get(reader.POSITION)
+    after = await world.store.get(POSITION)
     assert before
     assert after
     assert before.data["since"] != after.data["since"]
@@ -421,9 +422,9 @@ async def test_a_reader_that_lost_its_lease_moves_nothing() -> None:
     keys(world).sync = slow  # type: ignore[method-assign]
     with pytest.raises(Outpaced):
         await reader.read(world)
-    position = await world.store.get(reader.POSITION)
+    position = await world.store.get(POSITION)
     await reader.read(world)
-    after = await world.store.get(reader.POSITION)
+    after = await world.store.get(POSITION)
     assert position
     assert after
     assert sorted(await seen(world)) == [("one more", ""), ("thank you", "")]
@@ -433,7 +434,7 @@ async def test_without_the_lease_the_position_stays() -> None:
     """Even when nobody else has read: who has lost the lease cannot move the position."""
     world, phone = await welcomed()
     answer(world, phone)
-    sync, before = keys(world).sync, await world.store.get(reader.POSITION)
+    sync, before = keys(world).sync, await world.store.get(POSITION)
 
     async def lost(*how: Any) -> Any:
         said = await sync(*how)
@@ -443,7 +444,7 @@ async def test_without_the_lease_the_position_stays() -> None:
     keys(world).sync = lost  # type: ignore[method-assign]
     with pytest.raises(Outpaced):
         await reader.read(world)
-    assert await world.store.get(reader.POSITION) == before
+    assert await world.store.get(POSITION) == before
     keys(world).sync = sync  # type: ignore[method-assign]
     await reader.read(world)
     assert await seen(world) == [("thank you", "")]
@@ -493,20 +494,58 @@ async def test_a_homeserver_that_fails(method: str, after: bool) -> None:
 
 async def test_the_first_run_reads_no_history() -> None:
     """It asks for no room at all; keys that came before it are kept, and from then on everything is read."""
+    world, phone = await welcomed()
+    await world.store.write(Delete(POSITION))
+    answer(world, phone, "before")
+    before = len(keys(world).called("sync"))
+    await reader.read(world)
+    assert keys(world).called("sync")[before][:2] == (None, False)
+    assert len(await world.documents_in("room_keys")) == 1
+    assert await seen(world) == []
+    answer(world, phone, "after")
+    await reader.read(world)
+    assert await seen(world) == [("after", "")]
+
+
+@pytest.mark.parametrize("write", range(1, 5))
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+async def test_a_first_run_that_dies_loses_no_key(write: int, after: bool) -> None:
+    """Keys that came before it began are kept, wherever it dies."""
+    world, phone = await welcomed()
+    to_device, event = split(world, phone)
+    await world.store.write(Delete(POSITION))
+    to_bot(world, ADA, to_device)
+    world.documents.fail_at(write, Killed(), after=after)
+    with pytest.raises(Killed):
+        await reader.read(world)
+    world.pause(minutes=5)
+    await reader.read(world)
+    in_room(world, event)
+    await reader.read(world)
+    assert await seen(world) == [("thank you", "")]
+
+
+async def test_the_reader_begins_before_the_first_message() -> None:
+    """An answer that comes before any sweep is read by the first one."""
     world = sealing(rooms=0)
     phone = keys(world).add_device(ADA)
     await begun(world)
     await world.work()
     world.homeserver.join(ADA, direct(world))
     keys(world).read(phone, direct(world))
-    answer(world, phone, "before")
+    answer(world, phone)
     await reader.read(world)
-    assert keys(world).called("sync")[0][:2] == (None, False)
-    assert len(await world.documents_in("room_keys")) == 1
-    assert await seen(world) == []
-    answer(world, phone, "after")
-    await reader.read(world)
-    assert await seen(world) == [("after", "")]
+    assert await seen(world) == [("thank you", "")]
+
+
+async def test_a_reader_that_may_not_begin_keeps_no_message_back() -> None:
+    """The hello is sent, whatever the homeserver says to a sync."""
+    world = sealing(rooms=0)
+    keys(world).add_device(ADA)
+    world.homeserver.fail_next(Refused("no sync for you"), 1000, method="sync")
+    onboarding = await begun(world)
+    await world.work()
+    assert (await world.steps(onboarding))["hello"].state == "done"
 
 
 async def test_a_limited_timeline_is_read_back() -> None:
@@ -575,7 +614,7 @@ async def test_a_direct_room_without_its_record() -> None:
     world.pause(minutes=2)
     await reader.read(world)
     assert await seen(world) == [("thank you", "")]
-    position = await world.store.get(reader.POSITION)
+    position = await world.store.get(POSITION)
     assert position
     assert position.data["ordinary"] == []
 
@@ -613,7 +652,7 @@ async def test_a_join_that_the_reader_sees_starts_the_welcome() -> None:
 async def test_who_joined_before_the_reader_began_is_looked_at() -> None:
     """On the first run nothing of before is read: the membership is asked for, and the welcome starts."""
     world, onboarding = await waiting_for_join()
-    await world.store.write(Delete(reader.POSITION))
+    await world.store.write(Delete(POSITION))
     world.homeserver.join(ADA, direct(world))
     await world.sweep()
     assert (await world.steps(onboarding))["welcome"].state == "scheduled"
