@@ -13,7 +13,7 @@ from typing import Any, Literal, Protocol
 
 from msgspec import Struct, field
 
-from shared.domain.devices import Device, Distrusted, Messages, Sealed
+from shared.domain.devices import Device, Distrusted, Messages, Opened, RoomKey, Sealed
 
 Data = dict[str, Any]
 """A document's content: JSON values, plus aware UTC datetimes (kept to the microsecond)."""
@@ -479,9 +479,15 @@ class Keys(Protocol):
 
     async def set_account_data(self, event_type: str, content: Data) -> None: ...
 
-    async def sync(self, since: str | None, timeline: bool) -> Data:
+    async def sync(self, since: str | None, timeline: bool, not_rooms: Sequence[str] = ()) -> Data:
         """One `/sync` that does not wait. Deletes to-device events before `since` on the homeserver: only
-        the reader of this device may call it."""
+        the reader of this device may call it. With `timeline`: what others said, encrypted or not, and who came
+        and went, in the bot's rooms but `not_rooms`; else no rooms at all. `next_batch` is always there."""
+        ...
+
+    async def page_back(self, room_id: str, start: str, stop: str) -> Data:
+        """What a `limited` timeline of `sync` left out: `chunk`, newest first, from its `prev_batch` towards the
+        `since` of that sync, and `end`, the next `start`, absent once there is no more. One call."""
         ...
 
 
@@ -502,3 +508,20 @@ class Sealer(Protocol):
     def share(
         self, room_id: str, session: str, session_id: str, keys: Mapping[Device, str]
     ) -> tuple[Messages, dict[str, str]]: ...
+
+    def open_to_device(self, event: Data, sessions: Mapping[str, str]) -> Opened:
+        """`sessions`: kept Olm sessions with the sender's device, under any names, the latest last. Changes nothing.
+        Raises `Invalid` for what is malformed or not for us, `Refused` (code "SESSION") when nothing opens it."""
+        ...
+
+    def open_event(self, room_id: str, event: Data, keys: Mapping[str, RoomKey]) -> Data:
+        """{"type", "content"} of an m.room.encrypted. `keys`: by session id. Raises as `open_to_device` does."""
+        ...
+
+    def lock(self, text: str, about: str) -> str:
+        """For what is private and has to be kept: opened by `unlock` alone, with the same `about`."""
+        ...
+
+    def unlock(self, locked: str, about: str) -> str:
+        """Raises `Refused` (code "LOCKED") for what was not locked with this key, about this."""
+        ...

@@ -94,6 +94,9 @@ QUERIES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("onboardings", ("state", "-created_at")),
     ("jobs", ("state", "-created_at")),
     ("audit", ("target", "-at")),
+    ("letters", ("matrix_id", "-created_at")),
+    ("letters", ("room_id", "-created_at")),
+    ("replies", ("matrix_id", "-at")),
 )
 
 

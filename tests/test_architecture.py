@@ -173,7 +173,14 @@ def speaks(kind: type, port: type) -> bool:
 
 @pytest.mark.parametrize(
     ("port", "least"),
-    [(ports.Documents, 2), (ports.TaskQueue, 1), (ports.Directory, 1), (ports.Chat, 1), (ports.Secrets, 1)],
+    [
+        (ports.Documents, 2),
+        (ports.TaskQueue, 1),
+        (ports.Directory, 1),
+        (ports.Chat, 1),
+        (ports.Keys, 1),
+        (ports.Secrets, 1),
+    ],
 )
 def test_each_port_has_its_adapter(port: type, least: int) -> None:
     """Every port is implemented, method by method and parameter by parameter; documents by two stores."""

@@ -305,6 +305,22 @@ class OnboardingOut(OnboardingSummary):
     steps: dict[str, StepOut]
 
 
+class ReplyOut(Out):
+    """What the member wrote in the direct room. `text`: null when there is none to show, and then `cause` says why: its
+    key has not come, or will not come any more; it is no text; it is malformed. `at`: as their homeserver says."""
+
+    at: Time
+    event_id: str
+    text: str | None
+    cause: str
+
+
+class OnboardingWithReplies(OnboardingOut):
+    """`replies`: the newest first, at most 20, for 90 days."""
+
+    replies: list[ReplyOut]
+
+
 class UserOut(Out):
     pk: int
     uid: str
@@ -477,8 +493,17 @@ def onboarding_summary(onboarding: Onboarding, **more: Any) -> dict[str, Any]:
 
 
 def onboarding_out(view: View) -> OnboardingOut:
+    return OnboardingOut.model_validate(_with_steps(view))
+
+
+def onboarding_with_replies(view: View) -> OnboardingWithReplies:
+    replies = [ReplyOut.model_validate(reply, from_attributes=True) for reply in view.replies]
+    return OnboardingWithReplies.model_validate(_with_steps(view, replies=replies))
+
+
+def _with_steps(view: View, **more: Any) -> dict[str, Any]:
     steps = {step.name: step_out(step, view.onboarding.seen) for step in view.steps}
-    return OnboardingOut.model_validate(onboarding_summary(view.onboarding, state=view.state, steps=steps))
+    return onboarding_summary(view.onboarding, state=view.state, steps=steps, **more)
 
 
 def user_out(account: Account) -> UserOut:

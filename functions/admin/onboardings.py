@@ -25,8 +25,9 @@ async def list_onboardings(
 
 
 @router.get("/onboardings/{onboarding_id}")
-async def read_onboarding(onboarding_id: str) -> m.OnboardingOut:
-    return m.onboarding_out(await onboardings.view(wiring(), onboarding_id))
+async def read_onboarding(onboarding_id: str) -> m.OnboardingWithReplies:
+    """With the member's replies to the bot, which are kept locked and opened for this answer alone."""
+    return m.onboarding_with_replies(await onboardings.view_with_replies(wiring(), onboarding_id))
 
 
 @router.post("/onboardings/{onboarding_id}/retry")

@@ -15,6 +15,7 @@ from nio import AsyncClient, AsyncClientConfig, ErrorResponse
 from nio.responses import Response
 
 from shared.adapters.matrix_errors import error_of, nonsense, unreachable
+from shared.adapters.matrix_json import parsed
 from shared.domain.errors import Misconfigured, NotFound
 
 
@@ -41,7 +42,7 @@ class StrictClient(AsyncClient):  # type: ignore[misc]  # nio carries no types
         self, response_class: Any, transport_response: Any, data: Any = None, **_: Any
     ) -> Any:
         """The parsed answer, or raises our own error. Downloads are not supported."""
-        status, answer = transport_response.status, _json(await transport_response.read())
+        status, answer = transport_response.status, parsed(await transport_response.read())
         if not 200 <= status < 300:
             raise error_of(status, answer, transport_response.headers)
         if not isinstance(answer, dict):
@@ -106,10 +107,3 @@ CLIENT, ADMIN = "/_matrix/client/v3", "/_synapse/admin/v1"
 def path_of(base: str, *parts: str) -> str:
     """`base` with each part quoted behind it: room ids and aliases hold characters that mean something in a URL."""
     return "/".join([base, *(quote(part, safe="") for part in parts)])
-
-
-def _json(body: bytes) -> Any:
-    try:
-        return json.loads(body)
-    except ValueError:
-        return None

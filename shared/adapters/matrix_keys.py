@@ -14,8 +14,12 @@ from shared.ports import Data
 
 PATIENCE_MS = 10_000
 """What the homeserver may take to ask other homeservers; below our own limit for a call."""
-REPLIES = 100
-"""Encrypted events of a room in one answer of /sync, at most."""
+REPLIES = 50
+"""Events of a room in one answer of /sync, at most."""
+PAGE = 100
+SAID = ["m.room.encrypted", "m.room.message", "m.room.member"]
+INLINE = 1500
+"""Characters of a filter that a URL may hold; a longer one is given to the homeserver first."""
 
 
 @contextmanager
@@ -31,6 +35,7 @@ class MatrixKeys:
     """Needs from whoever it is mixed into: `client`, `user_id`."""
 
     user_id: str
+    _kept_filter = ("", "")
 
     @property
     def client(self) -> StrictClient:
@@ -84,20 +89,43 @@ class MatrixKeys:
     async def set_account_data(self, event_type: str, content: Data) -> None:
         await self.client.call("PUT", self._account_data(event_type), content)
 
-    async def sync(self, since: str | None, timeline: bool) -> Data:
-        """With `timeline` the encrypted events of others in the bot's rooms; else no rooms at all."""
-        query = {"timeout": "0", "set_presence": "offline", "filter": json.dumps(self._filter(timeline))}
-        query |= {"since": since} if since else {}
-        return (await self.client.call("GET", f"{path_of(CLIENT, 'sync')}?{urlencode(query)}")).data
+    async def sync(self, since: str | None, timeline: bool, not_rooms: Sequence[str] = ()) -> Data:
+        """One call; the first with a long filter, two."""
+        chosen = await self._filter_for(json.dumps(self._filter(timeline, not_rooms), sort_keys=True))
+        query = {"timeout": "0", "set_presence": "offline", "filter": chosen} | ({"since": since} if since else {})
+        said = (await self.client.call("GET", f"{path_of(CLIENT, 'sync')}?{urlencode(query)}")).data
+        if not isinstance(said.get("next_batch"), str):
+            raise nonsense(200)
+        return said
+
+    async def page_back(self, room_id: str, start: str, stop: str) -> Data:
+        query = {"dir": "b", "from": start, "to": stop, "limit": str(PAGE), "filter": json.dumps(self._said())}
+        return (
+            await self.client.call("GET", f"{path_of(CLIENT, 'rooms', room_id, 'messages')}?{urlencode(query)}")
+        ).data
 
     def _account_data(self, event_type: str) -> str:
         return path_of(CLIENT, "user", self.user_id, "account_data", event_type)
 
-    def _filter(self, timeline: bool) -> Data:
+    def _said(self) -> Data:
+        return {"types": SAID, "not_senders": [self.user_id]}
+
+    def _filter(self, timeline: bool, not_rooms: Sequence[str]) -> Data:
         none: Data = {"types": []}
-        room: Data = {"state": none, "ephemeral": none, "account_data": none}
+        room: Data = {"state": none | {"lazy_load_members": True}, "ephemeral": none, "account_data": none}
         if timeline:
-            room["timeline"] = {"types": ["m.room.encrypted"], "not_senders": [self.user_id], "limit": REPLIES}
+            room |= {"timeline": self._said() | {"limit": REPLIES}, "not_rooms": sorted(not_rooms)}
         else:
             room["rooms"] = []
         return {"presence": none, "account_data": none, "room": room}
+
+    async def _filter_for(self, text: str) -> str:
+        """The filter itself, or the id under which the homeserver keeps it, asked for once."""
+        if len(text) <= INLINE:
+            return text
+        if self._kept_filter[0] != text:
+            path = path_of(CLIENT, "user", self.user_id, "filter")
+            said = (await self.client.call("POST", path, json.loads(text))).data
+            with usable():
+                self._kept_filter = (text, str(said["filter_id"]))
+        return self._kept_filter[1]

@@ -13,6 +13,7 @@ from typing import Any
 
 from vodozemac import Account, AnyOlmMessage, Curve25519PublicKey, GroupSession, Session
 
+from shared.adapters import locking
 from shared.adapters.canonical import canonical_json
 from shared.adapters.olm_account import device_keys_of, make_account
 from shared.adapters.olm_devices import MEGOLM, OLM, claimed, devices_of
@@ -96,6 +97,12 @@ class Sealer:
         Raises `Refused` (code "SESSION") while the key is not there, `Invalid` for what is malformed, or was
         encrypted by another than its sender, or for another room."""
         return open_event(room_id, event, keys, self._pickle_key)
+
+    def lock(self, text: str, about: str) -> str:
+        return locking.lock(self._pickle_key, text, about)
+
+    def unlock(self, locked: str, about: str) -> str:
+        return locking.unlock(self._pickle_key, locked, about)
 
     # ------------------------------------------------------------------ parts
 

@@ -19,7 +19,8 @@ from shared.ports import Create, Keys, Query, Replace, Sealer, Write
 from shared.repositories import Stored
 from shared.services.context import Ports, log
 from shared.services.encryption import ENCRYPTED, Letter
-from shared.services.messaging import direct_path
+from shared.services.messaging import DirectRoom, direct_path
+from shared.services.position import reads_since
 from shared.services.tasks import change_parent, enqueue
 
 SHARED_FOR = timedelta(days=7)
@@ -63,21 +64,37 @@ async def _devices_of(ports: Ports, people: set[str]) -> dict[str, set[str]]:
 
 
 async def joins(ports: Ports) -> int:
-    """Welcomes that wait until the member has joined the direct room: seconds after the join."""
+    """Welcomes that wait until the member has joined the direct room: seconds after the join, as the reader has seen
+    it. Only where it may have missed one, and for a while, the homeserver is asked for each; beyond that, each step
+    looks by itself, slowly."""
     started = 0
     async for waiting, owners in _waiting(ports, "join"):
+        rooms, reads = await _direct_rooms(ports, owners), await reads_since(ports)
         ready: list[Stored[Step]] = []
-        chat = await ports.chat()
         for stored in waiting:
             owner = owners.get(stored.record.parent)
-            if owner is None or ports.now() - owner["created_at"] > WATCHED_FOR:
+            room = rooms.get(owner["matrix_id"]) if owner else None
+            if owner is None or room is None:
                 continue
-            room = await ports.documents.get(direct_path(owner["matrix_id"]))
-            there = await chat.membership(room.data["room_id"], owner["matrix_id"]) if room else None
-            if there is not None and there.state == "join":
+            missable = reads is None or owner["created_at"] < reads
+            recent = ports.now() - owner["created_at"] < WATCHED_FOR
+            if room.joined or (missable and recent and await _has_joined(ports, room)):
                 ready.append(stored)
         started += await _start(ports, ready, ports.now() + timedelta(seconds=ports.policy.welcome_delay))
     return started
+
+
+async def _direct_rooms(ports: Ports, owners: Owners) -> dict[str, DirectRoom]:
+    """By member, all of them in one round trip."""
+    paths = sorted({direct_path(owner["matrix_id"]) for owner in owners.values()})
+    found = await ports.documents.get_many(paths) if paths else []
+    rooms = [DirectRoom.of(document.data) for document in found if document]
+    return {room.matrix_id: room for room in rooms}
+
+
+async def _has_joined(ports: Ports, room: DirectRoom) -> bool:
+    there = await (await ports.chat()).membership(room.room_id, room.matrix_id)
+    return there is not None and there.state == "join"
 
 
 async def _waiting(ports: Ports, what: str) -> AsyncIterator[tuple[list[Stored[Step]], Owners]]:

@@ -15,6 +15,7 @@ from shared.domain.records import Record
 from shared.ports import Create, Put, Query
 from shared.services.context import Ports
 from shared.services.encryption import NoDevice, check_overdue, say_sealed, waits_for_device, waits_for_join
+from shared.services.position import begin_in_time
 from shared.services.presence import look_up_presence
 from shared.services.steps import Act, Done, Ending
 
@@ -23,13 +24,14 @@ SALT = "installation/salt"
 
 class DirectRoom(Record, frozen=True, kw_only=True):
     """The one room of a member with the bot, or the one for what is not encrypted. `listed`: whether m.direct has
-    it. `nth`: how many before it the bot has lost. `notice`: the plain notice in it: event_id, the step (its path)
-    that sent it, at."""
+    it. `joined`: whether the reader has seen the member join, and not leave again. `nth`: how many before it the bot
+    has lost. `notice`: the plain notice in it: event_id, the step (its path) that sent it, at."""
 
     matrix_id: str
     room_id: str
     encrypted: bool
     listed: bool = False
+    joined: bool = False
     nth: int = 0
     notice: dict[str, Any] = field(default_factory=dict)
 
@@ -124,6 +126,8 @@ async def direct_room(act: Act) -> tuple[DirectRoom, Collection[str] | None]:
     if known and await _are_we_in(act, known.room_id):
         await be_there(act, known.room_id)
         return known, None
+    if act.ports.policy.encrypt:
+        await begin_in_time(act.ports)
     room, people = await _made_or_found(act, known.nth + 1 if known else 0)
     await act.ports.documents.write(Put(path, room.data()))
     return room, people

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from shared.domain import ids, members
 from shared.domain.audit import audit
@@ -29,16 +30,18 @@ from shared.repositories import INVITES, ONBOARDINGS, Listing, Stored, audit_wri
 from shared.repositories import steps_of as read_steps
 from shared.services.context import Actor, Ports
 from shared.services.enroll import Start, begin, planned
+from shared.services.replies import Shown, shown
 from shared.services.tasks import again_when_outpaced, enqueue
 
 Change = Callable[[Step], Step]
 
 
 class View(Struct, frozen=True):
-    """An onboarding with its steps, as they stand."""
+    """An onboarding with its steps, as they stand. `replies`: the member's latest, for `view_with_replies` alone."""
 
     onboarding: Onboarding
     steps: Sequence[Step]
+    replies: Sequence[Shown] = ()
 
     @property
     def state(self) -> OnboardingState:
@@ -48,6 +51,11 @@ class View(Struct, frozen=True):
 async def view(ports: Ports, onboarding_id: str) -> View:
     stored = await ONBOARDINGS.get(ports.documents, onboarding_id)
     return View(stored.record, [step.record for step in await read_steps(ports.documents, stored.path)])
+
+
+async def view_with_replies(ports: Ports, onboarding_id: str) -> View:
+    seen = await view(ports, onboarding_id)
+    return replace(seen, replies=await shown(ports, seen.onboarding.matrix_id))
 
 
 async def listing(ports: Ports, state: str, limit: int, cursor: str | None) -> Listing[Onboarding]:

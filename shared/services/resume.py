@@ -7,7 +7,6 @@ a lease; every part may fail without keeping the others from their work.
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
@@ -19,9 +18,9 @@ from shared.domain import ids
 from shared.domain.errors import Abandoned, MusterError, Outpaced, Rejected
 from shared.domain.invites import ATTRIBUTE
 from shared.domain.onboarding import OPEN, Onboarding, Step
-from shared.ports import Account, Create, Delete, Put, Query, Replace, Write
+from shared.ports import Account, Put, Query, Replace, Write
 from shared.repositories import INVITES, ONBOARDINGS, Stored
-from shared.services import breakers, invites, late_devices, users
+from shared.services import breakers, invites, late_devices, leases, reader, users
 from shared.services.context import Actor, Ports, log, note
 from shared.services.enroll import Start, begin
 from shared.services.messaging import DirectRoom
@@ -77,7 +76,7 @@ class Report(Struct):
 
 async def resume(ports: Ports) -> Report | None:
     """One sweep; None when another one is under way."""
-    lease = await _lease(ports)
+    lease = await leases.take(ports, LEASE, LEASE_FOR)
     if lease is None:
         return None
     report = Report()
@@ -86,8 +85,7 @@ async def resume(ports: Ports) -> Report | None:
     now = ports.now()
     beat = {"v": 1, "at": now, "done": report.done, "failed": report.failed}
     await ports.documents.write(Put(HEARTBEAT, beat))
-    with contextlib.suppress(Outpaced):  # it took too long, and another run has the lease now
-        await ports.documents.write(Delete(LEASE, lease))
+    await leases.give_back(ports, LEASE, lease)
     note("sweep", **report.done, failed=report.failed)
     return report
 
@@ -101,16 +99,6 @@ async def _part(ports: Ports, report: Report, name: str, part: Callable[[Ports],
     except Exception as error:
         report.failed[name] = f"Muster failed ({type(error).__name__})"
         log.exception("a part of the sweep crashed", extra={"fields": {"part": name}})
-
-
-async def _lease(ports: Ports) -> str | None:
-    """Its version, by which it is given back; None when somebody else has it."""
-    lease = {"v": 1, "token": f"{ports.chance():032x}", "expire_at": ports.now() + LEASE_FOR}
-    try:
-        [version] = await ports.documents.write(Create(LEASE, lease))
-    except Outpaced:
-        return None
-    return version
 
 
 async def neighbours(ports: Ports) -> int:
@@ -328,6 +316,7 @@ PARTS: dict[str, Part] = {
     "presence": presence,
     "direct_rooms": direct_rooms,
     "first_devices": sealed_only(late_devices.first_devices),
+    "replies": sealed_only(reader.read),
     "joins": sealed_only(late_devices.joins),
     "late_devices": sealed_only(late_devices.late_devices),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 import sys
 from collections.abc import Callable
@@ -11,8 +12,10 @@ import httpx
 
 from shared.adapters.cross_signing import Identity
 from shared.adapters.matrix import MatrixChat
+from shared.adapters.matrix_json import parsed
 from shared.ports import Data, Keys
 from tests.contracts.chat_worlds import FakeWorld, SynapseWorld
+from tests.contracts.chat_worlds import _limiter as limiter
 from tests.fakes.devices import MemberDevice
 from tests.fakes.keys import FakeKeys
 
@@ -63,9 +66,15 @@ class KeysWorld(Protocol):
         """To the bot's device."""
         ...
 
+    async def send_nested(self, device: MemberDevice, depth: int) -> None:
+        """To the bot's device, unless the homeserver refuses it."""
+        ...
+
     async def say(self, device: MemberDevice, room_id: str, content: Data) -> None:
         """An m.room.encrypted."""
         ...
+
+    async def say_plainly(self, user_id: str, room_id: str, body: str) -> None: ...
 
     async def close(self) -> None: ...
 
@@ -98,8 +107,15 @@ class FakeKeysWorld(FakeWorld):
         bot = (self.keys.user_id, self.keys.device_id)
         self.keys._deliver(device.user_id, bot, "m.room.encrypted", content)
 
+    async def send_nested(self, device: MemberDevice, depth: int) -> None:
+        if depth < 950:  # beyond that the real one refuses it
+            await self.send(device, parsed(f'{{"a":{_nested(min(depth, 300))}}}'.encode()))
+
     async def say(self, device: MemberDevice, room_id: str, content: Data) -> None:
         self.keys._append(room_id, device.user_id, "m.room.encrypted", content)
+
+    async def say_plainly(self, user_id: str, room_id: str, body: str) -> None:
+        self.keys.say(user_id, room_id, body)
 
 
 class SynapseKeysWorld(SynapseWorld):
@@ -111,6 +127,7 @@ class SynapseKeysWorld(SynapseWorld):
         self.keys: MatrixChat = self.another_chat()
         self._devices: dict[str, str] = {}
         self._since: dict[str, str] = {}
+        self._unlimited: set[str] = set()
 
     async def invite(self, room_id: str, user_id: str) -> None:
         await self.keys.invite(room_id, user_id)
@@ -141,9 +158,25 @@ class SynapseKeysWorld(SynapseWorld):
         messages = {"messages": {self.bot: {"BOT": content}}}
         await self._by(device, "PUT", f"/sendToDevice/m.room.encrypted/{secrets.token_hex(6)}", messages)
 
+    async def send_nested(self, device: MemberDevice, depth: int) -> None:
+        """As text: no client's library of ours could write it."""
+        body = json.dumps({"messages": {self.bot: {"BOT": {"a": "X"}}}}).replace('"X"', _nested(depth))
+        headers = {"Authorization": f"Bearer {self._devices[device.device_id]}"}
+        path = f"/sendToDevice/m.room.encrypted/{secrets.token_hex(6)}"
+        answer = await self._http.put(path, headers=headers, content=body)
+        assert answer.status_code in (200, 400)
+
     async def say(self, device: MemberDevice, room_id: str, content: Data) -> None:
         path = f"/rooms/{room_id}/send/m.room.encrypted/{secrets.token_hex(6)}"
         await self._by(device, "PUT", path, content)
+
+    async def say_plainly(self, user_id: str, room_id: str, body: str) -> None:
+        if user_id not in self._unlimited:
+            body_of_none = '{"messages_per_second": 0, "burst_count": 0}'
+            await self.admin_makes("POST", f"{limiter(user_id)} {body_of_none}")
+            self._unlimited.add(user_id)
+        parts = ("rooms", room_id, "send", "m.room.message", secrets.token_hex(6))
+        await self.call("PUT", *parts, by=user_id, body={"msgtype": "m.text", "body": body})
 
     async def close(self) -> None:
         await self.keys.close()
@@ -155,6 +188,10 @@ class SynapseKeysWorld(SynapseWorld):
         assert answer.is_success, answer.text
         said: Data = answer.json()
         return said
+
+
+def _nested(depth: int) -> str:
+    return '{"a":' * depth + "1" + "}" * depth
 
 
 def world_of(kind: str, homeserver: Any) -> KeysWorld:

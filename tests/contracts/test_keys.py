@@ -274,3 +274,78 @@ async def test_a_light_sync_names_members_whose_devices_changed(world: KeysWorld
     await world.device(ada)
     said = await world.keys.sync(start, False)
     assert ada in said.get("device_lists", {}).get("changed", [])
+
+
+async def test_the_reader_hears_plain_messages_and_joins(world: KeysWorld) -> None:
+    """One sync tells what was said in plain and who came, but nothing of the bot's own and nothing of rooms left out."""
+    ada = await world.user()
+    ours, other = await world.room(), await world.room()
+    start = (await world.keys.sync(None, False))["next_batch"]
+    for room in (ours, other):
+        await world.join(ada, room)
+        await world.say_plainly(ada, room, "hello")
+    await world.keys.send_event(ours, "m.room.encrypted", {"n": 1}, fresh())
+    said = await world.keys.sync(start, True, [other])
+    assert list(said["rooms"]["join"]) == [ours]
+    events = said["rooms"]["join"][ours]["timeline"]["events"]
+    assert [(event["type"], event["sender"]) for event in events] == [("m.room.member", ada), ("m.room.message", ada)]
+    assert (events[0]["state_key"], events[0]["content"]["membership"]) == (ada, "join")
+    assert all(event["event_id"].startswith("$") and event["origin_server_ts"] > 0 for event in events[1:])
+    assert (events[1]["content"]["body"]) == "hello"
+
+
+async def test_many_rooms_can_be_left_out(world: KeysWorld) -> None:
+    """However long the list of rooms that are left out, the sync is answered, twice by the same client."""
+    ada, room = await world.user(), await world.room()
+    start = (await world.keys.sync(None, False))["next_batch"]
+    await world.join(ada, room)
+    left_out = [f"!{number:043d}" for number in range(200)]
+    for _ in range(2):
+        assert list((await world.keys.sync(start, True, left_out))["rooms"]["join"]) == [room]
+    assert not (await world.keys.sync(start, True, [*left_out, room])).get("rooms", {}).get("join")
+
+
+async def test_a_limited_timeline_is_paged_back(world: KeysWorld) -> None:
+    """What one sync does not tell is read back, all of it and nothing from before the sync's position."""
+    ada, room = await world.user(), await world.room()
+    await world.join(ada, room)
+    await world.say_plainly(ada, room, "before")
+    start = (await world.keys.sync(None, False))["next_batch"]
+    for number in range(60):
+        await world.say_plainly(ada, room, str(number))
+    timeline = (await world.keys.sync(start, True))["rooms"]["join"][room]["timeline"]
+    assert timeline["limited"] is True
+    told = [event["content"]["body"] for event in timeline["events"]]
+    position, older = timeline["prev_batch"], list[str]()
+    for _ in range(5):
+        page = await world.keys.page_back(room, position, start)
+        older += [event["content"]["body"] for event in page["chunk"]]
+        position = page.get("end")
+        if not position or not page["chunk"]:
+            break
+    assert [*reversed(older), *told] == [str(number) for number in range(60)]
+
+
+async def test_more_messages_to_the_device_than_one_sync_tells(world: KeysWorld) -> None:
+    """The next positions tell the rest, each once, in their order."""
+    device = await world.device(await world.user())
+    await enter(world)
+    for number in range(105):
+        await world.send(device, {"n": number})
+    position, came = None, list[int]()
+    for _ in range(4):
+        said = await world.keys.sync(position, False)
+        position = said["next_batch"]
+        came += [event["content"]["n"] for event in said.get("to_device", {}).get("events", [])]
+    assert came == list(range(105))
+
+
+async def test_what_is_nested_without_end_stops_no_sync(world: KeysWorld) -> None:
+    """Whatever the homeserver has taken from somebody, as deep as it bears, what comes after it is read."""
+    device = await world.device(await world.user())
+    await enter(world)
+    for depth in range(900, 1000, 5):
+        await world.send_nested(device, depth)
+    await world.send(device, {"n": 1})
+    said = await world.keys.sync(None, False)
+    assert said["to_device"]["events"][-1]["content"] == {"n": 1}

@@ -6,6 +6,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from shared.adapters.canonical import mapping, verify_signature
@@ -18,8 +19,18 @@ from tests.fakes.chat import _port as port
 from tests.fakes.devices import MemberDevice, Unreadable
 
 OWN = ("master", "self_signing", "user_signing")
+SAID = ("m.room.encrypted", "m.room.message", "m.room.member")
 Key = tuple[str, str]
 """User and device."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Mark:
+    """What a position of /sync means. `rooms`: how many messages and moves each had."""
+
+    box: int = 0
+    at: int = 0
+    rooms: dict[str, tuple[int, int]] = field(default_factory=dict)
 
 
 class FakeKeys(FakeChat):
@@ -39,7 +50,10 @@ class FakeKeys(FakeChat):
         self._identities: dict[str, Identity] = {}
         self._sent: set[tuple[str, str]] = set()
         self._changes: list[tuple[int, str]] = []
-        self._positions: dict[str, dict[str, int]] = {}
+        self.timeline_limit, self.page_size, self.box_limit = 50, 100, 100
+        self._marks: dict[str, _Mark] = {}
+        self._left_out: dict[str, list[Data]] = {}
+        self._moves: dict[str, list[Data]] = {}
         self._clock = 0
 
     # ------------------------------------------------------------------ setting it up
@@ -101,6 +115,23 @@ class FakeKeys(FakeChat):
         to_device, event = device.write(room_id, content, bot, key)
         self._deliver(device.user_id, (self.user_id, self.device_id), "m.room.encrypted", to_device)
         return self._append(room_id, device.user_id, "m.room.encrypted", event)
+
+    def say(self, user_id: str, room_id: str, body: str, **more: Any) -> str:
+        """A member writes without encryption."""
+        return self._append(room_id, user_id, "m.room.message", {"msgtype": "m.text", "body": body} | more)
+
+    def forge(self, room_id: str, sender: Any, event_type: Any, content: Any, **more: Any) -> None:
+        """An event of any shape, as a homeserver may tell it."""
+        event = {"event_id": f"$forged{next(self._numbers)}", "type": event_type, "sender": sender, "content": content}
+        self.homes[room_id].events.append(event | more)
+
+    def join(self, user_id: str, room_id: str) -> None:
+        super().join(user_id, room_id)
+        self._moved(user_id, room_id, "join")
+
+    def leave(self, user_id: str, room_id: str) -> None:
+        super().leave(user_id, room_id)
+        self._moved(user_id, room_id, "leave")
 
     # ------------------------------------------------------------------ Keys
 
@@ -176,15 +207,26 @@ class FakeKeys(FakeChat):
         self.data[event_type] = copy.deepcopy(content)
 
     @port
-    async def sync(self, since: str | None, timeline: bool) -> Data:
-        position, box = int(since or 0), self.inboxes.setdefault((self.user_id, self.device_id), [])
-        box[:] = [(number, event) for number, event in box if number > position]
-        said: Data = {"next_batch": str(self._tick()), "to_device": {"events": [event for _, event in box]}}
-        said["device_lists"] = {"changed": self._changed(position) if since else [], "left": []}
-        self._positions[said["next_batch"]] = {room.room_id: len(room.events) for room in self._mine()}
+    async def sync(self, since: str | None, timeline: bool, not_rooms: Sequence[str] = ()) -> Data:
+        mark, box = self._marks.get(since or "", _Mark()), self.inboxes.setdefault((self.user_id, self.device_id), [])
+        box[:] = [(number, event) for number, event in box if number > mark.box]
+        told = box[: self.box_limit]
+        said: Data = {"next_batch": f"s{self._tick()}", "to_device": {"events": [event for _, event in told]}}
+        said["device_lists"] = {"changed": self._changed(mark.at) if since else [], "left": []}
+        rooms = {room.room_id: (len(room.events), len(self._moves.get(room.room_id, []))) for room in self._mine()}
+        self._marks[said["next_batch"]] = _Mark(told[-1][0] if told else mark.box, self._clock, rooms)
         if timeline:
-            said["rooms"] = {"join": self._timelines(self._positions.get(since or "", {}))}
-        return copy.deepcopy(said)
+            said["rooms"] = {"join": self._timelines(mark.rooms, not_rooms)}
+        return dict(json.loads(json.dumps(said)))
+
+    @port
+    async def page_back(self, room_id: str, start: str, stop: str) -> Data:
+        self._inside(room_id)
+        rest = self._left_out[start]
+        page: Data = {"start": start, "chunk": rest[-self.page_size :][::-1]}
+        if len(rest) > self.page_size:
+            page["end"] = self._kept_for_later(rest[: -self.page_size])
+        return dict(json.loads(json.dumps(page)))
 
     # ------------------------------------------------------------------ parts of it
 
@@ -215,22 +257,51 @@ class FakeKeys(FakeChat):
         event_id = f"$event{next(self._numbers)}"
         shown = json.loads(json.dumps(content))
         self.homes[room_id].events.append(
-            {"event_id": event_id, "type": event_type, "sender": sender, "content": shown}
+            {
+                "event_id": event_id,
+                "type": event_type,
+                "sender": sender,
+                "content": shown,
+                "origin_server_ts": self._ts(),
+            }
         )
         return event_id
+
+    def _ts(self) -> int:
+        return int(self.clock() * 1000)
 
     def _changed(self, position: int) -> list[str]:
         near = {user for room in self._mine() for user in room.joined()}
         return sorted({user for number, user in self._changes if number > position and user in near})
 
-    def _timelines(self, positions: dict[str, int]) -> Data:
+    def _timelines(self, positions: dict[str, tuple[int, int]], not_rooms: Sequence[str]) -> Data:
         joined: Data = {}
         for room in self._mine():
-            new = room.events[positions.get(room.room_id, 0) :]
-            events = [e for e in new if e.get("type") == "m.room.encrypted" and e["sender"] != self.user_id]
-            if events:
-                joined[room.room_id] = {"timeline": {"events": events, "limited": False}}
+            said, moved = positions.get(room.room_id, (0, 0))
+            new = [*self._moves.get(room.room_id, [])[moved:], *room.events[said:]]
+            events = [event for event in new if event.get("type") in SAID and event["sender"] != self.user_id]
+            if events and room.room_id not in not_rooms:
+                joined[room.room_id] = {"timeline": self._timeline(events)}
         return joined
+
+    def _timeline(self, events: list[Data]) -> Data:
+        """A room that is new is always `limited` on the homeserver; here only one of which not all was told."""
+        told, rest = events[-self.timeline_limit :], events[: -self.timeline_limit]
+        return {"events": told, "limited": bool(rest), "prev_batch": self._kept_for_later(rest)}
+
+    def _kept_for_later(self, events: list[Data]) -> str:
+        token = f"t{self._tick()}"
+        self._left_out[token] = events
+        return token
+
+    def _moved(self, user_id: str, room_id: str, membership: str) -> None:
+        event = {
+            "type": "m.room.member",
+            "sender": user_id,
+            "state_key": user_id,
+            "content": {"membership": membership},
+        }
+        self._moves.setdefault(room_id, []).append(event | {"event_id": f"$event{next(self._numbers)}"})
 
     def _take_signing_keys(self, user: str, body: Data) -> None:
         self.signing_keys[user] = _roles(body)

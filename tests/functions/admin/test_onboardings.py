@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import base64
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from shared.adapters.olm import Sealer, make_account
+from shared.domain.device_account import DeviceAccount
 from shared.domain.errors import Refused
+from shared.domain.replies import NO_KEY, Reply
+from shared.ports import Create
 from tests.functions.admin import wrong
 from tests.functions.admin.test_invites import wrong_field
 from tests.functions.served import Service, names, problem, walk
 from tests.world import World
 
+KEY = b"k" * 32
 ACTS = ("retry", "skip", "approve", "reject")
 BODIES: dict[str, dict[str, Any]] = {
     "retry": {"json": {}},
@@ -212,3 +219,44 @@ async def test_matrix_refuses(service: Service, world: World) -> None:
     step = (await seen(service, onboarding))["steps"]["room:#ops:fake.test"]
     assert step["state"] == "failed"
     assert "50" in step["cause"] + step["fix"]
+
+
+async def answered(service: Service, world: World) -> str:
+    """An onboarding whose member has written twice: a text, and something whose key has not come."""
+    world.homeserver.add_room("Ops", alias="ops")
+    onboarding = await onboarded(service, world)
+    new = make_account("@muster:fake.test", "FAKE", KEY)
+    locked = Sealer("@muster:fake.test", "FAKE", new.account, KEY).lock("thank you", "$1")
+    service.env["MATRIX_PICKLE_KEY"] = base64.b64encode(KEY).decode()
+    account = DeviceAccount(
+        user_id="@muster:fake.test", device_id="FAKE", ed25519="", account=new.account, fallback_keys={}
+    )
+    service.env["MATRIX_DEVICE_ACCOUNT"] = account.text
+    for number, text, cause in (("1", locked, ""), ("2", None, NO_KEY)):
+        at = world.now() + timedelta(minutes=int(number))
+        reply = Reply(
+            matrix_id="@ada:fake.test", room_id="!r", event_id=f"${number}", session_id="s", at=at, event="",
+            look_at=None, created_at=at, expire_at=at + timedelta(days=90), text=text, cause=cause,
+        )  # fmt: skip
+        await world.documents.write(Create(f"replies/{number}", reply.data()))
+    return onboarding
+
+
+async def test_a_members_replies(service: Service, world: World) -> None:
+    """The newest first, each with its text or its cause; an onboarding without any says so with an empty list."""
+    onboarding = await answered(service, world)
+    newer, older = (await seen(service, onboarding))["replies"]
+    assert (newer["event_id"], newer["text"], newer["cause"]) == ("$2", None, NO_KEY)
+    assert (older["event_id"], older["text"], older["cause"]) == ("$1", "thank you", "")
+    assert older["at"].endswith("Z")
+    other = await onboarded(service, world, "ben")
+    assert (await seen(service, other))["replies"] == []
+
+
+async def test_replies_without_their_key(service: Service, world: World) -> None:
+    """Where the pickle key is another or missing, the onboarding is shown all the same, and its replies say why not."""
+    onboarding = await answered(service, world)
+    service.env["MATRIX_DEVICE_ACCOUNT"] = ""
+    older = (await seen(service, onboarding))["replies"][1]
+    assert older["text"] is None
+    assert "MATRIX_DEVICE_ACCOUNT" in older["cause"]

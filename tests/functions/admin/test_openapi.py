@@ -59,6 +59,8 @@ FIELDS = {
     "UserMade": "user onboarding recovery_link temporary_password secret_shown",
     "Onboard": "matrix_id rooms skip_indoc_removal send_welcome",
     "OnboardingOut": "id state member source steps created_at finished_at",
+    "OnboardingWithReplies": "id state member source steps replies created_at finished_at",
+    "ReplyOut": "at event_id text cause",
     "StepOut": "state attempts next_at cause fix result",
     "Retry": "steps",
     "Skip": "step reason",
