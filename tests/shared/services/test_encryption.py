@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from shared.adapters.olm import Sealer, make_account
 from shared.domain.errors import Unreachable
 from shared.services.breakers import trip
+from shared.services.position import begin
 from tests.fakes.faulty_documents import FaultyDocuments, Killed
 from tests.fakes.keys import FakeKeys
 from tests.world import DOMAIN, World
