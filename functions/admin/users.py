@@ -9,14 +9,14 @@ from fastapi import APIRouter, Path, Request, Response
 from functions.admin import models as m
 from shared.domain.errors import Invalid
 from shared.domain.invites import ATTRIBUTE as INVITE_ATTRIBUTE
-from shared.services import onboardings, users
+from shared.services import new_users, onboardings, users
 from shared.wiring import wiring
 
 router = APIRouter(tags=["users"])
 Pk = Annotated[int, Path(ge=1, le=2**31 - 1)]
 ABOUT = ("interests", "organization", "intro", "signal_number", "invited_by", "matrix_id")
 """Fields of the form that are kept as the account's attributes."""
-OURS = (INVITE_ATTRIBUTE, users.ATTRIBUTE)
+OURS = (INVITE_ATTRIBUTE, new_users.ATTRIBUTE)
 
 
 @router.post("/users", status_code=201, responses=m.repeated(m.UserMade))
@@ -28,7 +28,7 @@ async def create_user(
     idempotency_key: m.IdempotencyKey = "",
 ) -> m.UserMade:
     """An account, its onboarding, and the way in, which is shown this once."""
-    wanted = users.Wanted(
+    wanted = new_users.Wanted(
         first_name=new.first_name,
         last_name=new.last_name,
         email=new.email,
@@ -42,7 +42,7 @@ async def create_user(
         key=idempotency_key,
         body=m.body_of(request),
     )
-    made = await users.create(wiring(), m.actor_of(request), wanted, dry_run=dry_run)
+    made = await new_users.create(wiring(), m.actor_of(request), wanted, dry_run=dry_run)
     if dry_run or made.secret_shown:
         response.status_code = 200
     return m.UserMade(

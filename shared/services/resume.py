@@ -20,7 +20,7 @@ from shared.domain.invites import ATTRIBUTE
 from shared.domain.onboarding import OPEN, Onboarding, Step
 from shared.ports import Account, Put, Query, Replace, Write
 from shared.repositories import INVITES, ONBOARDINGS, Stored
-from shared.services import breakers, invites, late_devices, leases, reader, users
+from shared.services import breakers, invites, late_devices, leases, new_users, reader
 from shared.services.context import Actor, Ports, log, note
 from shared.services.enroll import Start, begin
 from shared.services.messaging import DirectRoom
@@ -230,7 +230,7 @@ async def _is_ours(ports: Ports, account: Account) -> bool:
 
 
 async def _by_our_flow(ports: Ports, account: Account) -> bool:
-    made_here = bool(account.attributes.get(users.ATTRIBUTE))
+    made_here = bool(account.attributes.get(new_users.ATTRIBUTE))
     return not made_here and await (await ports.directory()).enrolled_by_flow(account.username)
 
 
@@ -310,7 +310,7 @@ PARTS: dict[str, Part] = {
     "neighbours": neighbours,
     "due_steps": due_steps,
     "enrollments": enrollments,
-    "half_made_users": users.finish_half_made,
+    "half_made_users": new_users.finish_half_made,
     "invites": invites.reconcile_all,
     "unsettled": unsettled,
     "presence": presence,

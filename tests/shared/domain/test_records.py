@@ -16,7 +16,7 @@ from shared.ports import Create
 from shared.repositories import INVITES, ONBOARDINGS
 from shared.services.breakers import Breaker
 from shared.services.messaging import DirectRoom
-from shared.services.users import Request
+from shared.services.new_users import Request
 from tests.world import World
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
