@@ -92,9 +92,14 @@ class Newcomer:
         rooms = [json.loads(self.town.env["ROOMS"])[0]["room_id"]]
         await self.town.enroll(await self.town.crowd.invite(rooms, 1), [self.name])
 
-    async def step(self, name: str, state: str) -> Json:
-        """As soon as it is in that state."""
-        [found] = await self.town.until([self.name], lambda one: one["steps"][name]["state"] == state, 45)
+    async def step(self, name: str, state: str, cause: str = "") -> Json:
+        """As soon as it is in that state, for a cause that says this."""
+
+        def holds(onboarding: Json) -> bool:
+            step = onboarding["steps"][name]
+            return bool(step["state"] == state and cause in step["cause"])
+
+        [found] = await self.town.until([self.name], holds, 45)
         step: Json = found["steps"][name]
         return step
 
@@ -312,8 +317,7 @@ async def test_logged_out_between_hello_and_welcome(ada: Newcomer) -> None:
     hello = (await ada.step("hello", "done"))["result"]
     await ada.log_out("PHONE")
     await ada.join(hello["room_id"])
-    waiting = await ada.step("welcome", "waiting")
-    assert "no device yet" in waiting["cause"]
+    await ada.step("welcome", "waiting", "no device yet")
     await ada.add("PHONE")
     await ada.step("welcome", "done")
     await ada.reads_in_the_end("PHONE", hello["room_id"], [*TEXTS])
