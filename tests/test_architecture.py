@@ -22,7 +22,7 @@ from shared.settings import SETTINGS
 
 ROOT = Path(__file__).parent.parent
 PRODUCT = ("functions", "shared")
-OUTSIDE = ("google", "httpx", "nio", "aiohttp", "grpc", "jwt", "vodozemac")
+OUTSIDE = ("google", "httpx", "nio", "aiohttp", "grpc", "jwt", "vodozemac", "opentelemetry")
 IMPURE = (*OUTSIDE, "os", "time", "random", "secrets", "uuid", "socket", "sqlite3", "subprocess", "asyncio", "logging")
 
 
