@@ -150,12 +150,13 @@ def exporter(endpoint: str) -> SpanExporter:
     """OTLP over HTTP. Google's own endpoint is called as the function's service account, and no other is given that."""
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 
-    host = urlsplit(endpoint).hostname or ""
-    session = _as_ourselves() if host.endswith(".googleapis.com") else None
-    return OTLPSpanExporter(endpoint=endpoint, timeout=EXPORT_SECONDS, session=session)
+    return OTLPSpanExporter(endpoint=endpoint, timeout=EXPORT_SECONDS, session=_session_for(endpoint))
 
 
-def _as_ourselves() -> Any:
+def _session_for(endpoint: str) -> Any:
+    """None: the exporter's own, which bears no credential."""
+    if not (urlsplit(endpoint).hostname or "").endswith(".googleapis.com"):
+        return None
     import google.auth
     from google.auth.transport.requests import AuthorizedSession
 

@@ -1,8 +1,8 @@
 """What Muster asks of Google Cloud, and about what that costs. An estimate: the bill is Google's.
 
 The operations of an onboarding follow from its plan; they were counted on the real stack, and a test counts them
-again. Prices and free tiers are Google's public ones for a region of the first tier (europe-west1, us-central1), as
-of `AS_OF`; prices, tiers and assumptions can all be set otherwise, by the setting COST_PRICES.
+again. Prices and free tiers are Google's public ones for us-central1, as copies of its pages showed them on `AS_OF`;
+other regions cost more. Prices, tiers and assumptions can all be set otherwise, by the setting COST_PRICES.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ class Operations(Struct, frozen=True):
         return Operations(**{name: value * times for name, value in asdict(self).items()})
 
 
-BY_WEBHOOK = Operations(reads=37, writes=35, tasks=6, requests=7, matrix=7, authentik=3, documents=17)
+BY_WEBHOOK = Operations(reads=37, writes=35, tasks=6, requests=7, matrix=7, authentik=3, documents=18)
 """One that begins with the webhook of an invite's last use: group, farewell, removal, hello and welcome, all at the
 first try and in plain text."""
 PER_ROOM = Operations(reads=4, writes=4, tasks=1, requests=1, matrix=1, documents=2)
 AFTERWARDS = Operations(reads=1, writes=1, matrix=2)
 """What a sweep adds for each: the direct room is listed in m.direct."""
-SWEEP = Operations(reads=17, writes=2, deletes=1, requests=1, authentik=1)
+SWEEP = Operations(reads=16, writes=2, deletes=1, requests=1, authentik=1)
 """One that finds nothing to do. It looks for an hour at each account that is new: a read for each."""
 LOOKED_AT_MINUTES = 60
 
@@ -75,7 +75,7 @@ ITEMS = (
     Item("log_gib", "Cloud Logging: GiB", 0.50, 50),
     Item("image_gib", "Artifact Registry: GiB", 0.10, 0.5),
 )
-SOURCE = "cloud.google.com/{firestore,tasks,run,scheduler,secret-manager,logging,artifact-registry}/pricing"
+SOURCE = "the pricing pages of each service below cloud.google.com, for us-central1"
 ASSUMED: Mapping[str, float] = {
     "sweep_minutes": 5,
     "rooms": 5,
@@ -99,7 +99,7 @@ PRICES: Mapping[str, float] = {
 }
 NOT_COUNTED = (
     "what admins ask of the API and the page",
-    "tries after a fault, and encryption (some ten operations for each member)",
+    "tries after a fault, and what encryption stores with each message",
     "traffic that leaves Google, backups, point-in-time recovery, spans",
     "Authentik and the homeserver themselves",
 )

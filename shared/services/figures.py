@@ -27,6 +27,7 @@ SAMPLED = 20
 """Onboardings whose rooms are counted, for the mean."""
 KEPT_SECONDS = 60.0
 Where = Sequence[tuple[str, Op, Any]]
+FAILED: Where = (("state", "==", "failed"),)
 
 
 class Day(Struct, frozen=True):
@@ -78,15 +79,12 @@ async def _metrics(ports: Ports) -> Metrics:
     by_state, waiting, failed, (causes, looked_at), home, series = await asyncio.gather(
         _counted(ports, {state: Query("onboardings", [("state", "==", state)]) for state in STATES}),
         _counted(ports, {why: Query("steps", [("waits_for", "==", why)], group=True) for why in REASONS}),
-        ports.documents.count(_FAILED),
+        ports.documents.count(Query("steps", FAILED, group=True)),
         _failures(ports),
         _took(ports, since),
         _series(ports, now),
     )
     return Metrics(now, since, by_state, waiting, failed, causes, looked_at, home, series)
-
-
-_FAILED = Query("steps", [("state", "==", "failed")], limit=LATEST, group=True)
 
 
 async def _counted(ports: Ports, queries: Mapping[str, Query]) -> dict[str, int]:
@@ -95,7 +93,7 @@ async def _counted(ports: Ports, queries: Mapping[str, Query]) -> dict[str, int]
 
 
 async def _failures(ports: Ports) -> tuple[list[Failure], int]:
-    page = await ports.documents.query(_FAILED)
+    page = await ports.documents.query(Query("steps", FAILED, limit=LATEST, group=True))
     return failures(Step.of(item.data) for item in page.items), len(page.items)
 
 

@@ -16,8 +16,8 @@ from starlette.requests import Request
 import shared.wiring
 from functions import http
 from main import ENTRY_POINTS
-from shared.domain.errors import Invalid, MusterError, TooLarge, TooMany, TryLater
 from shared import logs
+from shared.domain.errors import Invalid, MusterError, TooLarge, TooMany, TryLater
 from shared.settings import SETTINGS
 from shared.wiring import Wiring
 from tests.functions.conftest import lines
@@ -192,7 +192,9 @@ def access_lines(stream: io.StringIO) -> list[dict[str, Any]]:
         ("POST", "/api/invites", 400),
     ],
 )
-async def test_one_line_for_each_request(service: Service, logged: io.StringIO, method: str, path: str, status: int) -> None:
+async def test_one_line_for_each_request(
+    service: Service, logged: io.StringIO, method: str, path: str, status: int
+) -> None:
     """Whatever answers, a request leaves one INFO line with method, path, the status it really has, and latency; never the
     query, which may hold a name."""
     answer = await service.api(method, path)

@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 import io
+from collections import Counter
 from typing import Any
 
+import pytest
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+import shared.wiring
+from shared.adapters.cloud_trace import Tracer
+from shared.wiring import Wiring
 from tests.functions.conftest import lines
 from tests.functions.served import Service
 from tests.world import World
@@ -125,3 +132,63 @@ async def test_a_job_has_a_story_too(service: Service, logged: io.StringIO) -> N
     await service.work()
     told = [line for line in lines(logged) if line.get("job") == job]
     assert [line["message"] for line in told] == ["room: done", "POST /: 200"]
+
+
+# ------------------------------------------------------------------ spans
+
+
+@pytest.fixture
+def spans(service: Service, monkeypatch: pytest.MonkeyPatch) -> InMemorySpanExporter:
+    """The service with tracing switched on."""
+    memory = InMemorySpanExporter()
+    service.env["TRACING"] = "cloud"
+    monkeypatch.setenv("TRACING", "cloud")
+    tracer = Tracer(lambda: memory, {"service.name": "test"})
+    monkeypatch.setattr(shared.wiring, "factory", lambda settings: traced(service.wire(settings), tracer))
+    return memory
+
+
+def traced(wired: Wiring, tracer: Tracer) -> Wiring:
+    wired.__dict__["tracer"] = tracer
+    return wired
+
+
+async def test_each_request_and_call_is_a_span(
+    service: Service, world: World, logged: io.StringIO, spans: InMemorySpanExporter
+) -> None:
+    """With tracing on, webhook, tasks and every call that they make are one trace; the log's lines name the request's span, and
+    a task is the child of the request that enqueued it."""
+    furnish(service)
+    ada = await enrolled(service, "ada", traceparent=TRACEPARENT)
+    await service.work()
+    found = spans.get_finished_spans()
+    assert {f"{span.context.trace_id:032x}" for span in found} == {TRACE}
+    names = Counter(span.name for span in found)
+    assert names["POST /hooks/authentik"] == 1
+    assert {"documents.write", "documents.get_many", "authentik.account_named", "tasks.enqueue"} <= set(names)
+    assert {"matrix.invite", "matrix.whoami"} <= set(names)
+    by_id = {f"{span.context.span_id:016x}": span for span in found}
+    [hook] = [span for span in found if span.name == "POST /hooks/authentik"]
+    told = [line for line in story(logged, ada) if "httpRequest" in line]
+    assert all(by_id[line["logging.googleapis.com/spanId"]].name.startswith("POST /") for line in told)
+    tasks = [span for span in found if span.name == "POST /"]
+    assert len(tasks) == names["POST /"] >= 4
+    assert hook.context.span_id in {span.parent.span_id for span in tasks if span.parent}
+
+
+async def test_the_api_and_health_are_traced(service: Service, spans: InMemorySpanExporter) -> None:
+    """The API's spans hold its calls too, although FastAPI answers; a caller who does not record is not recorded."""
+    assert (await service.api("GET", "/api/invites")).status_code == 200
+    assert (await service.api("GET", "/api/health", headers={"traceparent": TRACEPARENT[:-1] + "0"})).status_code == 200
+    listed, counted, request = spans.get_finished_spans()
+    assert {listed.name, counted.name} == {"documents.query", "documents.count"}
+    assert (request.name, dict(request.attributes or {})) == ("GET /api/invites", {"http.response.status_code": 200})
+
+
+async def test_a_malformed_switch_stops_no_page(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """TRACING with another value is named by the self-check; page and health are there all the same."""
+    monkeypatch.setenv("TRACING", "clowd")
+    service.env["TRACING"] = "clowd"
+    assert (await service.send("admin", "GET", "/")).status_code == 200
+    items = (await service.api("GET", "/api/self-check")).json()["items"]
+    assert [item for item in items if not item["ok"] and "TRACING" in item["detail"]]
