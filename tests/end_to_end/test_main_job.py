@@ -123,6 +123,19 @@ async def test_one_query_shows_a_members_story(
     assert not [line for line in found if line["severity"] == "ERROR"]
 
 
+async def test_figures_of_what_has_happened(api: httpx.AsyncClient, rooms: list[str], enroll: Enroll) -> None:
+    """On the real store the figures count who has come and what waits, and the costs are reckoned with their rooms."""
+    username = await enroll(count=1)
+    await onboarding(api, username, "waiting")
+    metrics = (await api.get("/api/metrics")).raise_for_status().json()
+    assert metrics["by_state"]["waiting"] >= 1
+    assert metrics["waiting_steps"]["indoc"] >= 1
+    assert metrics["series"][-1]["begun"] + metrics["series"][-2]["begun"] >= 1
+    found = (await api.get("/api/costs")).raise_for_status().json()
+    assert found["onboardings"] >= 1
+    assert found["rooms"] >= 1
+
+
 async def test_the_farewell_mentions_the_member(
     stack: Stack, api: httpx.AsyncClient, enroll: Enroll, member: MakeMember
 ) -> None:
