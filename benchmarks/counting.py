@@ -14,7 +14,7 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from shared.ports import Directory, Document, Documents, Page, Query, Task, TaskQueue, Write
+from shared.ports import Delete, Directory, Document, Documents, Page, Query, Task, TaskQueue, Write
 from shared.wiring import Wiring
 
 if TYPE_CHECKING:
@@ -50,7 +50,9 @@ class CountingDocuments:
 
     async def write(self, *writes: Write) -> list[str]:
         count("firestore calls")
-        count("documents written", len(writes))
+        deleted = sum(isinstance(write, Delete) for write in writes)
+        count("documents written", len(writes) - deleted)
+        count("documents deleted", deleted)
         return await self._inner.write(*writes)
 
     async def query(self, query: Query) -> Page:
@@ -60,9 +62,10 @@ class CountingDocuments:
         return page
 
     async def count(self, query: Query) -> int:
+        found = await self._inner.count(query)
         count("firestore calls")
-        count("documents read")  # one for each thousand counted
-        return await self._inner.count(query)
+        count("documents read", max(1, -(-found // 1000)))  # one for each thousand counted
+        return found
 
     async def close(self) -> None:
         await self._inner.close()

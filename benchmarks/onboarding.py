@@ -39,6 +39,7 @@ COLUMNS = {
     "Firestore": "firestore calls",
     "read": "documents read",
     "written": "documents written",
+    "deleted": "documents deleted",
     "tasks": "tasks enqueued",
     "requests": "requests",
 }
@@ -179,6 +180,7 @@ async def _measured(world: World, report: Report, sizes: Sequence[int], delays: 
         report.rows += [onboarding_row(f"{size} rooms", runs) for size, runs in found.items()]
         report.notes.append(f"Matrix calls of {sizes[-1]} rooms: {_calls(found[sizes[-1]][-1].counts)}")
         swept = await app.swept()
+        report.rows.append(counts_row("a sweep with nothing to do", await app.swept()))
         report.notes.append(
             f"One sweep after them all: {swept['matrix calls']} Matrix calls (m.direct), not per member."
         )
@@ -222,6 +224,10 @@ def onboarding_row(name: str, runs: Sequence[Run]) -> Figures:
     for column, what in COLUMNS.items():
         row[column] = round(median(run.counts[what] for run in runs))
     return row
+
+
+def counts_row(name: str, counts: Counter[str]) -> Figures:
+    return {"name": name, **{column: counts[what] for column, what in COLUMNS.items()}}
 
 
 def _calls(counts: Counter[str]) -> str:

@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 import logging
 import math
+import os
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 
+from functions.told import MAX_PATH, Span, Told
 from shared import logs
 from shared.domain.errors import Invalid, MusterError, TooLarge, TooMany, TryLater
+from shared.domain.traces import CLOUD, TRACEPARENT, Trace, read
 
 log = logging.getLogger("muster")
 MAX_BODY = 256 * 1024
@@ -22,15 +26,35 @@ Handler = Callable[[Request], Awaitable[Response]]
 
 
 async def answer(handler: Handler, request: Request) -> Response:
-    """Runs the handler within the request's log context; every error becomes a problem document."""
+    """Runs the handler within the request's log context; every error becomes a problem document. The answer leaves
+    one line in the log."""
     logs.configure()
-    logs.begin(request.headers.get("x-cloud-trace-context", ""))
+    began, arriving = time.perf_counter(), read(*(request.headers.get(name, "") for name in (TRACEPARENT, CLOUD)))
+    span = _span(request, arriving)
+    logs.begin(span.trace if span else arriving)
+    return Told(await _answered(handler, request), request, began, span)
+
+
+async def _answered(handler: Handler, request: Request) -> Response:
     try:
         return await handler(request)
     except MusterError as error:
         return problem(error)
     except Exception as error:
         return crashed(request, error)
+
+
+def _span(request: Request, arriving: Trace | None) -> Span | None:
+    """Asks the environment first: while tracing is off, health and the page come up without the wiring."""
+    if os.environ.get("TRACING", "off") in ("", "off"):
+        return None
+    from shared.wiring import wiring
+
+    try:
+        tracer = wiring().tracer
+    except MusterError:
+        return None  # the self-check says what is wrong with the setting
+    return tracer.request(f"{request.method} {request.url.path}"[:MAX_PATH], arriving) if tracer else None
 
 
 def crashed(request: Request, error: Exception) -> Response:

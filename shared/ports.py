@@ -128,12 +128,14 @@ class Documents(Protocol):
 
 class Task(Struct, frozen=True):
     """`payload` carries ids, never data. `name`: letters, digits, "-" and "_"; a name is accepted
-    once and then blocked for up to 24 h. `at`: not before (None: now)."""
+    once and then blocked for up to 24 h. `at`: not before (None: now). `traceparent`: the W3C's header, which
+    its delivery is to carry; "": none."""
 
     entry_point: str
     name: str
     payload: Mapping[str, Any]
     at: datetime | None = None
+    traceparent: str = ""
 
 
 class TaskQueue(Protocol):

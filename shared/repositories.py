@@ -100,7 +100,7 @@ QUERIES: tuple[tuple[str, tuple[str, ...]], ...] = (
 )
 
 
-GROUP_FIELDS: tuple[tuple[str, str], ...] = (("steps", "due_at"), ("steps", "waits_for"))
+GROUP_FIELDS: tuple[tuple[str, str], ...] = (("steps", "due_at"), ("steps", "waits_for"), ("steps", "state"))
 """Fields that are asked for across all collections of a name: Firestore indexes those only when told."""
 
 

@@ -17,7 +17,7 @@ from msgspec import Struct
 
 from shared.domain.errors import Misconfigured
 
-Concern = Literal["authentik", "webhook", "admin", "matrix", "onboarding", "store", "tasks", "stack"]
+Concern = Literal["authentik", "webhook", "admin", "matrix", "onboarding", "store", "tasks", "watch", "stack"]
 SECRET_NAME = re.compile(r"projects/[^/]+/secrets/[^/]+/versions/[^/]+")
 
 
@@ -91,6 +91,16 @@ def rooms(value: str) -> tuple[str, ...]:
     return tuple(room_or_alias(room) for room in words(value))
 
 
+def prices(value: str) -> Mapping[str, float]:
+    """Of the table of prices, those that differ here."""
+    from shared.domain.costs import PRICES
+
+    pairs = [re.fullmatch(r"([a-z_]+)=([0-9]{1,9}(?:\.[0-9]{1,12})?)", word) for word in words(value)]
+    if any(pair is None or pair[1] not in PRICES for pair in pairs):
+        raise ValueError(f"name=number entries, with the names {', '.join(PRICES)}")
+    return {pair[1]: float(pair[2]) for pair in pairs if pair}
+
+
 def one_of(*choices: str) -> Callable[[str], str]:
     def parse(value: str) -> str:
         if value not in choices:
@@ -111,6 +121,7 @@ class Setting(Struct, frozen=True):
     secret: bool = False
 
 
+OTLP = "https://telemetry.googleapis.com/v1/traces"
 PUPPETS = "@signal_,@whatsapp_,@telegram_,@discord_,@slack_,@_"
 
 SETTINGS: tuple[Setting, ...] = (
@@ -174,6 +185,11 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("TASKS_OIDC_ISSUER", "tasks", "Who signs the tasks' tokens", "https://accounts.google.com"),
     Setting("TASKS_OIDC_JWKS", "tasks", "Their keys", "https://www.googleapis.com/oauth2/v3/certs", exact_url),
     Setting("CLOUD_TASKS_EMULATOR_HOST", "tasks", "host:port of the embedded dispatcher; local only"),
+    Setting("TRACING", "watch", "off, or cloud: spans to Cloud Trace", "off", one_of("off", "cloud")),
+    Setting("TRACING_ENDPOINT", "watch", "Where spans go, by OTLP over HTTP", OTLP, exact_url),
+    Setting(
+        "COST_PRICES", "watch", "name=number, comma-separated, instead of those in shared/domain/costs.py", "", prices
+    ),
     Setting("MUSTER_ENV", "stack", "production or local", "production", one_of("production", "local")),
     Setting("MUSTER_ALLOW_REMOTE", "stack", "1: scripts may speak to other machines", "false", switch),
 )

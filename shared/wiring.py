@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 from weakref import WeakKeyDictionary
 
 from shared.domain.device_account import SET_UP, DeviceAccount, pickle_key
@@ -22,6 +22,7 @@ from shared.services.context import Policy
 from shared.settings import SECRET_NAME, Settings
 
 if TYPE_CHECKING:
+    from shared.adapters.cloud_trace import Tracer
     from shared.adapters.jwt import InvokerTokens, KeySet
     from shared.adapters.matrix import MatrixChat
 
@@ -87,7 +88,7 @@ class Wiring:
     def secrets(self) -> Secrets:
         from shared.adapters.secret_manager import SecretManagerSecrets
 
-        return SecretManagerSecrets()
+        return self._watched("secrets", SecretManagerSecrets())
 
     # -- ports
 
@@ -97,21 +98,23 @@ class Wiring:
         if self.settings["MUSTER_STORE"] == "sqlite":
             from shared.adapters.sqlite import SqliteDocuments
 
-            return SqliteDocuments(str(Path(self.settings["MUSTER_DATA_DIR"]) / "documents.sqlite3"))
+            file = Path(self.settings["MUSTER_DATA_DIR"]) / "documents.sqlite3"
+            return self._watched("documents", SqliteDocuments(str(file)))
         from shared.adapters.firestore import FirestoreDocuments
 
-        return FirestoreDocuments(
+        documents = FirestoreDocuments(
             self.settings["GOOGLE_CLOUD_PROJECT"],
             self.settings["FIRESTORE_DATABASE"],
             self.settings["FIRESTORE_EMULATOR_HOST"] or None,
         )
+        return self._watched("documents", documents)
 
     @cached_property
     def queue(self) -> TaskQueue:
         from shared.adapters.cloud_tasks import CloudTasksQueue
 
         self.settings.require("tasks")
-        return CloudTasksQueue(
+        queue = CloudTasksQueue(
             project=self.settings["GOOGLE_CLOUD_PROJECT"],
             location=self.settings["TASKS_LOCATION"],
             queues={name: self.settings[f"TASKS_QUEUE_{QUEUES[name]}"] for name in set(ENTRY_POINTS.values())},
@@ -119,19 +122,21 @@ class Wiring:
             service_account=self.settings["TASKS_SERVICE_ACCOUNT"],
             emulator_host=self.settings["CLOUD_TASKS_EMULATOR_HOST"] or None,
         )
+        return self._watched("tasks", queue)
 
     async def directory(self) -> Directory:
         async def make() -> Directory:
             from shared.adapters.authentik import AuthentikDirectory
 
             self.settings.require("authentik")
-            return AuthentikDirectory(
+            directory = AuthentikDirectory(
                 self.settings["AUTHENTIK_URL"],
                 await self.secret("AUTHENTIK_API_TOKEN"),
                 self.settings["AUTHENTIK_FLOW_SLUG"],
                 admin_group=self.settings["ADMIN_GROUP"],
                 ca_bundle=self.settings["AUTHENTIK_CA_BUNDLE"] or None,
             )
+            return self._watched("authentik", directory)
 
         return await self.remember("directory", FOREVER, make)
 
@@ -177,15 +182,38 @@ class Wiring:
             from shared.adapters.matrix import MatrixChat
 
             self.settings.require("matrix")
-            return MatrixChat(
+            chat = MatrixChat(
                 self.settings["MATRIX_HOMESERVER"],
                 await self._access_token(),
                 self.settings["MATRIX_USER_ID"],
                 ca_bundle=self.settings["MATRIX_CA_BUNDLE"] or None,
                 verify=not self.settings["MATRIX_DISABLE_SSL_VERIFICATION"],
             )
+            return self._watched("matrix", chat)
 
         return await self.remember("chat", FOREVER, make)
+
+    # -- what is traced
+
+    @cached_property
+    def tracer(self) -> Tracer | None:
+        """None while tracing is off: then nothing of OpenTelemetry is imported, and no port is wrapped."""
+        if self.settings["TRACING"] == "off":
+            return None
+        from shared.adapters.cloud_trace import Tracer, exporter
+
+        endpoint, project = self.settings["TRACING_ENDPOINT"], self.settings["GOOGLE_CLOUD_PROJECT"]
+        service, version = os.environ.get("K_SERVICE") or "muster", os.environ.get("K_REVISION") or "local"
+        resource = {"gcp.project_id": project, "service.name": service, "service.version": version}
+        return Tracer(lambda: exporter(endpoint), resource)
+
+    def _watched(self, neighbour: str, port: T) -> T:
+        """The port, each call of which is a span where tracing is on."""
+        if self.tracer is None:
+            return port
+        from shared.adapters.cloud_trace import Traced
+
+        return cast("T", Traced(port, neighbour, self.tracer))
 
     # -- who may call
 

@@ -22,7 +22,7 @@ from shared.settings import SETTINGS
 
 ROOT = Path(__file__).parent.parent
 PRODUCT = ("functions", "shared")
-OUTSIDE = ("google", "httpx", "nio", "aiohttp", "grpc", "jwt", "vodozemac")
+OUTSIDE = ("google", "httpx", "nio", "aiohttp", "grpc", "jwt", "vodozemac", "opentelemetry")
 IMPURE = (*OUTSIDE, "os", "time", "random", "secrets", "uuid", "socket", "sqlite3", "subprocess", "asyncio", "logging")
 
 
@@ -118,6 +118,32 @@ def test_importing_main_loads_nothing_heavy() -> None:
     show = f"import sys, main; print(*(name for name in {heavy.split()!r} if name in sys.modules))"
     run = subprocess.run([sys.executable, "-c", show], cwd=ROOT, env={}, capture_output=True, text=True, check=False)  # noqa: S603
     assert (run.returncode, run.stdout.split()) == (0, []), run.stderr
+
+
+def test_tracing_that_is_off_costs_nothing() -> None:
+    """While tracing is off, neither `main` nor the wiring nor any port loads a module of OpenTelemetry; nor does the API,
+    but for what FastAPI itself imports of its interface."""
+    look = """
+import importlib, pkgutil, sys
+from shared.settings import Settings
+from shared.wiring import Wiring
+import main, functions
+env = {name: "http://x.test" for name in ("AUTHENTIK_URL", "MATRIX_HOMESERVER", "TASKS_URL_TEMPLATE")}
+env |= {"MUSTER_STORE": "sqlite", "TASKS_SERVICE_ACCOUNT": "x", "FIRESTORE_EMULATOR_HOST": "x.test:1"}
+wired = Wiring(Settings(env))
+assert wired.tracer is None and wired.documents and wired.queue and Wiring(Settings(env | {"MUSTER_STORE": "firestore"})).documents
+import shared.adapters.matrix, shared.adapters.authentik, shared.adapters.secret_manager
+loaded = lambda: {name for name in sys.modules if name.startswith("opentelemetry.")}
+api = ("functions.admin.",)
+for found in pkgutil.walk_packages(functions.__path__, "functions."):
+    if not found.name.startswith(api):
+        importlib.import_module(found.name)
+print(sorted(loaded()))
+import functions.admin.app
+print(sorted(name for name in loaded() if name.startswith(("opentelemetry.sdk", "opentelemetry.exporter", "opentelemetry.proto"))))
+"""
+    run = subprocess.run([sys.executable, "-c", look], cwd=ROOT, env={}, capture_output=True, text=True, check=False)  # noqa: S603
+    assert (run.returncode, run.stdout.split()) == (0, ["[]", "[]"]), run.stderr + run.stdout
 
 
 def test_importing_main_reads_no_setting() -> None:

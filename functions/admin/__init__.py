@@ -33,7 +33,7 @@ async def handle(request: Request) -> Response:
     """By path alone."""
     path = request.url.path
     if path == "/api/health" and request.method in ("GET", "HEAD"):
-        return JSONResponse({"status": "ok"}, headers={"Cache-Control": "no-store"})
+        return await http.answer(_health, request)
     return await http.answer(_api if path == "/api" or path.startswith("/api/") else _page, request)
 
 
@@ -41,6 +41,10 @@ async def handle_as(request: Request, path: str) -> Response:
     """A target of its own for one route: whatever its own URL is, it means `path`."""
     scope = {**request.scope, "path": path, "raw_path": path.encode(), "root_path": ""}
     return await http.answer(_api, Request(scope, request.receive))
+
+
+async def _health(_: Request) -> Response:
+    return JSONResponse({"status": "ok"}, headers={"Cache-Control": "no-store"})
 
 
 async def _page(request: Request) -> Response:

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.routing import compile_path
 
 from functions import http
-from functions.admin import audit, checks, invites, jobs, onboardings, rooms, users
+from functions.admin import audit, checks, figures, invites, jobs, onboardings, rooms, users
 from functions.admin.models import Problem
 from shared.domain.errors import Invalid, MusterError, NotFound, Rejected
 from shared.settings import Concern
@@ -38,6 +38,7 @@ NEEDS: dict[ModuleType, tuple[tuple[Concern, ...], tuple[Concern, ...]]] = {
     jobs: (("store",), ("store",)),
     audit: (("store",), ("store",)),
     checks: ((), ()),
+    figures: (("store", "watch"), ("store",)),
 }
 """Which settings a route needs to read and to act: all that is missing is said at once, before anything is done.
 The self-check needs none, because it names them."""

@@ -4,7 +4,7 @@ records say, and what to do next."""
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import Header, Query, Request
@@ -440,6 +440,98 @@ class Checks(Listed):
 
     ok: bool
     items: list[CheckOut]
+
+
+class TookOut(Out):
+    """Seconds; null over nobody."""
+
+    count: int
+    p50: float | None
+    p95: float | None
+
+
+class FailureOut(Out):
+    """`example`: the onboarding (or job) of the latest; `cause` and `fix` are its own."""
+
+    kind: str
+    cause: str
+    fix: str
+    count: int
+    example: str
+    step: str
+    latest: Time | None
+
+
+class DayOut(Out):
+    """`day`: its beginning. `begun`, `home`: onboardings on it."""
+
+    day: Time
+    begun: int
+    home: int
+
+
+class MetricsOut(Out):
+    """`by_state`: all onboardings. `waiting_steps`: by what they wait for. `failures`: by cause, drawn from
+    `failures_of` of the `failed_steps`. `time_to_home`: of the latest since `since`. `series`: a day each, ready to
+    plot."""
+
+    at: Time
+    since: Time
+    by_state: dict[str, int]
+    waiting_steps: dict[str, int]
+    failed_steps: int
+    failures: list[FailureOut]
+    failures_of: int
+    time_to_home: TookOut
+    series: list[DayOut]
+
+
+class OperationsOut(Out):
+    reads: float
+    writes: float
+    deletes: float
+    tasks: float
+    requests: float
+    matrix: float
+    authentik: float
+    documents: float
+
+
+class CostOut(Out):
+    """`list_price`: as if nothing were free."""
+
+    operations: OperationsOut
+    money: float
+    list_price: float
+
+
+class CostLine(Out):
+    """`covered`: the part of `amount` that is free, from 0 to 1."""
+
+    name: str
+    unit: str
+    amount: float
+    covered: float
+    list_price: float
+    money: float
+
+
+class CostsOut(Out):
+    """Estimates. `onboardings`: of 30 days, each into `rooms` on average; `kept`: of all time. `per_onboarding`: the
+    price of one more, nothing being free; `per_month`: with the schedules and the free tier; `lines` are its bill."""
+
+    at: Time
+    currency: str
+    prices_of: date
+    source: str
+    onboardings: int
+    rooms: float
+    kept: int
+    per_onboarding: CostOut
+    per_month: CostOut
+    lines: list[CostLine]
+    assumed: dict[str, float]
+    not_counted: list[str]
 
 
 def repeated(model: type[Out]) -> dict[int | str, dict[str, Any]]:

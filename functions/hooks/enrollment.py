@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import logging
 from collections.abc import Sequence
 
 from starlette.datastructures import Headers
@@ -16,6 +17,8 @@ from shared.domain.webhook import parse
 from shared.services.context import Actor
 from shared.services.enroll import Hint, enroll, ignored
 from shared.wiring import wiring
+
+log = logging.getLogger("muster")
 
 
 async def handle(request: Request) -> Response:
@@ -37,6 +40,7 @@ async def handle(request: Request) -> Response:
             verdict = await ignored(wired, hint, actor, f"{notice.action} is not an enrollment")
         else:
             verdict = await enroll(wired, hint, actor)
+        log.info("webhook: %s", verdict.kind, extra={"fields": {"reason": verdict.reason, "source": actor.name}})
         body = {"status": verdict.kind, "onboarding": verdict.onboarding or None, "reason": verdict.reason or None}
         return JSONResponse(body, 202 if verdict.kind == "accepted" else 200)
 

@@ -14,6 +14,7 @@ from shared import logs
 from shared.domain.errors import Invalid, MusterError, NotFound, TryLater
 from shared.repositories import usable_id
 from shared.services.actions import actions_of
+from shared.services.context import whose
 from shared.services.steps import run_step
 from shared.settings import Concern
 from shared.wiring import wiring
@@ -37,7 +38,7 @@ async def run(request: Request, entry_point: str) -> Response:
         http.only(request, "POST")
         await verify_invoker(request, entry_point, "store", "onboarding", NEIGHBOUR.get(entry_point, "matrix"))
         parent, step, generation = parse(http.read_json(await http.read_body(request)))
-        logs.within(parent=parent, step=step)
+        logs.within(**whose(f"{parent}/steps/{step}"))
         try:
             state = await run_step(wiring(), parent, step, generation, actions_of(entry_point))
         except NotFound:

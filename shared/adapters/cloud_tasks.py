@@ -31,7 +31,7 @@ _LOOPBACK_OPTIONS = (
 
 class CloudTasksQueue:
     """Each task becomes a POST of its payload as JSON to its entry point, with an OIDC token of
-    `service_account` whose audience is the URL.
+    `service_account` whose audience is the URL, and with the trace of whoever enqueued it.
 
     `queues`: entry point to queue id. `url_template`: with `{entry_point}`, or `{entry-point}` for
     dashes. `deadline_seconds`: how long a handler may take (Cloud Tasks: 15 s to 30 min).
@@ -102,7 +102,8 @@ class CloudTasksQueue:
         post = api.HttpRequest(
             url=url,
             http_method=api.HttpMethod.POST,
-            headers={"Content-Type": "application/json"},
+            headers={"Content-Type": "application/json"}
+            | ({"traceparent": task.traceparent} if task.traceparent else {}),
             body=json.dumps(task.payload, ensure_ascii=False).encode(),
             oidc_token=api.OidcToken(service_account_email=self._service_account, audience=url),
         )

@@ -79,6 +79,13 @@ class Actor(Struct, frozen=True):
 MUSTER = Actor("muster")
 
 
+def whose(path: str) -> dict[str, str]:
+    """What every line about a step or its parent says, by its path: the onboarding's or job's id, and the step's name.
+    One query for that id is then a member's whole story."""
+    collection, parent, *rest = path.split("/")
+    return {collection.removesuffix("s"): parent} | ({"step": rest[1]} if len(rest) > 1 else {})
+
+
 def note(message: str, **fields: Any) -> None:
     """A line for the log that nobody must act on."""
     log.info(message, extra={"fields": fields})

@@ -17,6 +17,7 @@ from shared.domain.audit import audit
 from shared.domain.errors import NotFound, Outpaced
 from shared.domain.invites import ATTRIBUTE, Invite, Redemption, redeem
 from shared.domain.onboarding import Onboarding, Plan, Step, derived_state, looks_up_presence, steps_of
+from shared.logs import about, within
 from shared.ports import Account, Create, Put, Write
 from shared.repositories import INVITES, ONBOARDINGS, Stored, audit_write
 from shared.repositories import steps_of as read_steps
@@ -61,10 +62,12 @@ async def enroll(ports: Ports, hint: Hint, actor: Actor) -> Verdict:
     """For the webhook. Idempotent by the event's document and by the onboarding's derived id."""
     event = await ports.documents.get(event_path(hint.event_id))
     if event is not None:
+        within(onboarding=event.data.get("onboarding", ""))
         return await _known(ports, hint, actor, event.data.get("onboarding", ""))
     account = await _reread(ports, hint)
     if account is None:
         return await ignored(ports, hint, actor, "the account is gone")
+    within(onboarding=ids.onboarding_id(account.uid))
     verdict = await begin(ports, account, Start("webhook", actor, event_id=hint.event_id))
     return await _known(ports, hint, actor, verdict.onboarding, verdict) if verdict.kind == "known" else verdict
 
@@ -123,7 +126,8 @@ async def begin(ports: Ports, account: Account, start: Start) -> Verdict:
         note("onboarding begun", onboarding=onboarding.id, source=start.source, steps=len(steps))
         return Verdict("accepted", onboarding.id)
 
-    return await again_when_outpaced(attempt)
+    with about(onboarding=ids.onboarding_id(account.uid)):
+        return await again_when_outpaced(attempt)
 
 
 async def planned(ports: Ports, account: Account, start: Start) -> tuple[Onboarding, list[Step]]:

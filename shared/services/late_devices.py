@@ -17,7 +17,7 @@ from shared.domain.errors import MusterError, Outpaced
 from shared.domain.onboarding import Step
 from shared.ports import Create, Keys, Query, Replace, Sealer, Write
 from shared.repositories import Stored
-from shared.services.context import Ports, log
+from shared.services.context import Ports, log, note, whose
 from shared.services.encryption import ENCRYPTED, Letter
 from shared.services.messaging import DirectRoom, direct_path
 from shared.services.position import reads_since
@@ -122,6 +122,7 @@ async def _start(ports: Ports, steps: Sequence[Stored[Step]], at: datetime) -> i
         except Outpaced:
             continue  # it is on its way already
         await change_parent(ports, scheduled.parent, lambda record: record.but(state="running", finished_at=None))
+        note("sweep: a step goes on", **whose(scheduled.path), waited_for=stored.record.waits_for)
         started.append(scheduled)
     await enqueue(ports, started)
     return len(started)
@@ -147,8 +148,11 @@ async def late_devices(ports: Ports, limit: int = PER_RUN) -> int:
             receipt = await _receipt(ports, later) if got else []
             await ports.documents.write(Replace(item.path, later.data(), item.version), *receipt)
             shared += len(got)
+            if got and letter.step:
+                note("sweep: a new device got the key", **whose(letter.step), devices=len(got))
         except MusterError as error:
-            log.warning("key not shared", extra={"fields": {"letter": letter.id, "cause": error.cause}})
+            about = whose(letter.step) if letter.step else {}
+            log.warning("key not shared", extra={"fields": {"letter": letter.id, "cause": error.cause, **about}})
     return shared
 
 

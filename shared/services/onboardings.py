@@ -28,7 +28,7 @@ from shared.domain.onboarding import (
 from shared.ports import Account, Create, Write
 from shared.repositories import INVITES, ONBOARDINGS, Listing, Stored, audit_write
 from shared.repositories import steps_of as read_steps
-from shared.services.context import Actor, Ports
+from shared.services.context import Actor, Ports, note
 from shared.services.enroll import Start, begin, planned
 from shared.services.replies import Shown, shown
 from shared.services.tasks import again_when_outpaced, enqueue
@@ -294,6 +294,7 @@ async def _commit(
         audit_write(record.but(detail=detail)),
     )
     await enqueue(ports, [*(record for _, record in moved), *added])
+    note(action, onboarding=onboarding.id, steps=detail["steps"], state=state)
     return View(onboarding, steps)
 
 

@@ -18,10 +18,11 @@ from shared.domain import ids
 from shared.domain.errors import Abandoned, MusterError, Outpaced, Rejected
 from shared.domain.invites import ATTRIBUTE
 from shared.domain.onboarding import OPEN, Onboarding, Step
+from shared.logs import about
 from shared.ports import Account, Put, Query, Replace, Write
 from shared.repositories import INVITES, ONBOARDINGS, Stored
 from shared.services import breakers, invites, late_devices, leases, new_users, reader
-from shared.services.context import Actor, Ports, log, note
+from shared.services.context import Actor, Ports, log, note, whose
 from shared.services.enroll import Start, begin
 from shared.services.messaging import DirectRoom
 from shared.services.tasks import PARENTS, change_parent, enqueue, restate
@@ -124,7 +125,8 @@ async def _reschedule(ports: Ports, query: Query) -> int:
     while each.done < PER_RUN:
         page = await ports.documents.query(Query(query.collection, query.where, query.order, 200, cursor, group=True))
         for item in page.items:
-            await each.do(_again(ports, Stored(Step.of(item.data), item.path, item.version)))
+            with about(**whose(item.path)):
+                await each.do(_again(ports, Stored(Step.of(item.data), item.path, item.version)))
         cursor = page.next_cursor
         if cursor is None:
             break
@@ -145,6 +147,7 @@ async def _again(ports: Ports, stored: Stored[Step]) -> int:
     except Outpaced:
         return 0  # it is on its way after all
     await enqueue(ports, [scheduled])
+    note("sweep: a step goes on", was=step.state, waited_for=step.waits_for, attempt=step.attempts)
     return 1
 
 
@@ -169,7 +172,8 @@ async def unsettled(ports: Ports) -> int:
         where: Any = [("state", "==", state), ("created_at", "<", before)]
         page = await ports.documents.query(Query(collection, where, "-created_at", PER_RUN))
         for item in page.items:
-            await each.do(_settled(ports, item.path, witnesses))
+            with about(**whose(item.path)):
+                await each.do(_settled(ports, item.path, witnesses))
     return each.total()
 
 
@@ -178,6 +182,7 @@ async def _settled(ports: Ports, path: str, witnesses: Sequence[str]) -> int:
     if active.items:
         return 0
     await restate(ports, path)
+    note("sweep: settled")
     return 1
 
 
@@ -189,7 +194,8 @@ async def enrollments(ports: Ports) -> int:
     while True:
         accounts = await directory.accounts(joined_after=since, page=page, size=100)
         for account in await _unknown(ports, accounts.items):
-            await each.do(_enrolled(ports, account))
+            with about(onboarding=ids.onboarding_id(account.uid)):
+                await each.do(_enrolled(ports, account))
         latest = max([latest, *(account.joined_at for account in accounts.items if account.joined_at)])
         if accounts.next_page is None:
             break
@@ -258,13 +264,15 @@ async def presence(ports: Ports) -> int:
     each = _Each()
     page = await ports.documents.query(Query("onboardings", [("look_at", "<", ports.now())], "look_at", 100))
     for item in page.items:
-        await each.do(_look(ports, item.path, Onboarding.of(item.data).matrix_id))
+        with about(**whose(item.path)):
+            await each.do(_look(ports, item.path, Onboarding.of(item.data).matrix_id))
     return each.total()
 
 
 async def _look(ports: Ports, path: str, matrix_id: str) -> int:
     seen = await (await ports.chat()).has_profile(matrix_id)
     await change_parent(ports, path, _looked(seen, ports.now()))
+    note("sweep: has logged in to Matrix" if seen else "sweep: has not logged in to Matrix yet")
     return 1
 
 

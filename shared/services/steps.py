@@ -30,8 +30,8 @@ from shared.ports import Document, Write
 from shared.repositories import Stored, audit_write
 from shared.services import breakers
 from shared.services.breakers import Breaker
-from shared.services.context import MUSTER, Ports, log, note
-from shared.services.tasks import PARENTS, Parent, change_parent, enqueue, parent_of, settle
+from shared.services.context import MUSTER, Ports, log, note, whose
+from shared.services.tasks import Parent, change_parent, enqueue, parent_of, settle
 
 CLAIM = timedelta(seconds=90)
 """Longer than a task may run (its deadline is 60 s), so that a lapsed claim has no holder any more."""
@@ -180,11 +180,11 @@ async def _failed(ports: Ports, found: _Found, error: Exception) -> str:
     if isinstance(error, TryLater | Misconfigured | TimeoutError):
         return await _passing(ports, found, error)
     if not isinstance(error, MusterError):
-        log.error("step crashed", exc_info=error, extra={"fields": {"step": step.path}})
+        log.error("step crashed", exc_info=error, extra={"fields": _about(step)})
         return await _passing(ports, found, error)
     await breakers.saw(ports, found.neighbour, error)
     code = error.code if isinstance(error, Refused) else type(error).__name__
-    log.error("step failed", extra={"fields": {"step": step.path, "cause": error.cause, "fix": error.fix}})
+    log.error("step failed", extra={"fields": _about(step, cause=error.cause, fix=error.fix)})
     failed = step.ended("failed", ports.now(), cause=error.cause, fix=error.fix, code=code)
     return await _record(ports, found, failed)
 
@@ -289,9 +289,11 @@ async def _record_quietly(ports: Ports, found: _Found, step: Step) -> str:
 
 
 def _logged(step: Step) -> None:
-    collection, _, parent_id = step.parent.partition("/")
-    about = {PARENTS[collection][0]: parent_id, "step": step.name, "attempt": step.attempts, "state": step.state}
-    note(f"{step.kind}: {step.state}", **about, cause=step.cause)
+    note(f"{step.kind}: {step.state}", **_about(step, state=step.state, cause=step.cause))
+
+
+def _about(step: Step, **more: object) -> dict[str, object]:
+    return {**whose(step.path), "attempt": step.attempts, **more}
 
 
 async def _wait_for_neighbour(ports: Ports, found: _Found, breaker: Breaker) -> str:
@@ -310,7 +312,7 @@ async def _passing(ports: Ports, found: _Found, error: Exception) -> str:
     cause = error.cause if isinstance(error, MusterError) else f"Muster failed ({type(error).__name__})"
     fix = error.fix if isinstance(error, MusterError) else "Look into the logs for this step."
     if step.faults + 1 >= MAX_FAULTS:
-        log.error("step given up", extra={"fields": {"step": step.path, "cause": cause, "fix": fix}})
+        log.error("step given up", extra={"fields": _about(step, cause=cause, fix=fix)})
         final = step.ended(
             "failed", now, cause=f"given up after {step.attempts} tries: {cause}", fix=fix, faults=step.faults + 1
         )
@@ -318,4 +320,5 @@ async def _passing(ports: Ports, found: _Found, error: Exception) -> str:
     wait = backoff(step.faults + 1)
     again = step.but(state="scheduled", faults=step.faults + 1, due_at=now + wait, cause=cause, fix=fix, updated_at=now)
     await _commit(ports, step, found.step.replaced(again))
+    note(f"{step.kind}: again later", **_about(again, state=again.state, cause=cause))
     raise TryLater(cause, fix, after=wait.total_seconds()) from error

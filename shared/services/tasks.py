@@ -7,6 +7,7 @@ import random
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TypeVar
 
+from shared import logs
 from shared.domain import ids
 from shared.domain.errors import MusterError, NotFound, Outpaced
 from shared.domain.jobs import Job
@@ -27,7 +28,7 @@ def task_for(step: Step) -> Task:
     collection, _, parent_id = step.parent.partition("/")
     payload = {"v": 1, PARENTS[collection][0]: parent_id, "step": step.name, "generation": step.generation}
     name = ids.task_name(step.parent, step.name, step.generation)
-    return Task(step.entry_point, name, payload, step.due_at)
+    return Task(step.entry_point, name, payload, step.due_at, logs.traceparent())
 
 
 async def enqueue(ports: Ports, steps: Iterable[Step]) -> int:

@@ -21,11 +21,12 @@ QUEUES = {"invite_to_room": "invites", "deliver_welcome": "welcomes"}
 
 
 class Bench(Protocol):
-    """A queue, and what it delivered: (entry point, name, payload)."""
+    """A queue, and what it delivered: (entry point, name, payload), and each delivery's trace."""
 
     queue: TaskQueue
 
     async def delivered(self, count: int) -> list[tuple[str, str, Any]]: ...
+    async def traces(self, count: int) -> list[str]: ...
 
 
 class FakeBench:
@@ -38,6 +39,9 @@ class FakeBench:
         self._seen += [(task.entry_point, task.name, dict(task.payload)) for task in due]
         return self._seen
 
+    async def traces(self, count: int) -> list[str]:
+        return [task.traceparent for task in self.queue.take(datetime.now(UTC))]
+
 
 class CloudBench:
     def __init__(self, queue: CloudTasksQueue, handler: Handler) -> None:
@@ -47,6 +51,9 @@ class CloudBench:
     async def delivered(self, count: int) -> list[tuple[str, str, Any]]:
         requests = await self._handler.received(count)
         return [(each.path.rpartition("/")[2], each.fact("TaskName") or "", each.json) for each in requests]
+
+    async def traces(self, count: int) -> list[str]:
+        return [each.headers.get("traceparent", "") for each in await self._handler.received(count)]
 
 
 @pytest.fixture(scope="module")
@@ -90,6 +97,13 @@ async def test_delivers_the_payload(bench: Bench, named: Callable[..., Task]) ->
     task = named("one", {"onboarding": "ä-1", "step": "room:é"}, entry_point="deliver_welcome")
     assert await bench.queue.enqueue(task) == 1
     assert await bench.delivered(1) == [("deliver_welcome", task.name, {"onboarding": "ä-1", "step": "room:é"})]
+
+
+async def test_carries_the_trace(bench: Bench, named: Callable[..., Task]) -> None:
+    """A delivery carries the trace of whoever enqueued the task, and none where there was none."""
+    trace = "00-0af7651916cd43dd8448eb211c80319c-00f067aa0ba902b7-01"
+    await bench.queue.enqueue(named("traced", traceparent=trace), named("bare"))
+    assert sorted(await bench.traces(2)) == ["", trace]
 
 
 async def test_counts_what_is_new(bench: Bench, named: Callable[..., Task]) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import secrets
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 
@@ -86,6 +88,52 @@ async def test_from_an_invite_to_being_at_home(
         stack, "GET", f"stages/invitation/invitations/?name=muster-{done['invite'].replace('_', '-')}"
     )
     assert gone.json()["results"] == []
+
+
+def story(stack: Stack, onboarding_id: str) -> list[Json]:
+    """The query of the README, on the log of the embedded stack."""
+    log = Path(stack.env["MUSTER_DATA_DIR"]) / "logs" / "app.log"
+    if not log.exists():
+        pytest.skip(f"the stack that is given keeps no log at {log}")
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    return [line for line in lines if line.get("onboarding") == onboarding_id]
+
+
+async def test_one_query_shows_a_members_story(
+    stack: Stack, api: httpx.AsyncClient, enroll: Enroll, member: MakeMember
+) -> None:
+    """Filtered by the onboarding's id, Muster's log holds the webhook, the outcome of every step, the answer to every task and
+    what an admin did; webhook and tasks have one trace, which the dispatcher carried."""
+    username = await enroll(count=2)
+    waiting = await onboarding(api, username, "waiting")
+    await member()
+    await api.post(f"/api/onboardings/{waiting['id']}/retry", json={"steps": ["indoc_farewell"]})
+    done = await onboarding(api, username, "done")
+    found = story(stack, done["id"])
+    hook = next(line for line in found if "/hooks/authentik" in line.get("httpRequest", {}).get("requestUrl", ""))
+    assert hook["httpRequest"]["status"] == 202
+    assert "webhook: accepted" in [line["message"] for line in found]
+    outcomes = {line["step"]: line["state"] for line in found if "state" in line and "step" in line}
+    assert outcomes == {name: step["state"] for name, step in done["steps"].items()}
+    answered = {line["step"] for line in found if line["message"].startswith("POST /tasks/")}
+    assert answered == set(done["steps"])
+    trace = hook["logging.googleapis.com/trace"]
+    assert {line["step"] for line in found if line["logging.googleapis.com/trace"] == trace and "step" in line}
+    assert "onboarding.retry" in [line["message"] for line in found]
+    assert not [line for line in found if line["severity"] == "ERROR"]
+
+
+async def test_figures_of_what_has_happened(api: httpx.AsyncClient, rooms: list[str], enroll: Enroll) -> None:
+    """On the real store the figures count who has come and what waits, and the costs are reckoned with their rooms."""
+    username = await enroll(count=1)
+    await onboarding(api, username, "waiting")
+    metrics = (await api.get("/api/metrics")).raise_for_status().json()
+    assert metrics["by_state"]["waiting"] >= 1
+    assert metrics["waiting_steps"]["indoc"] >= 1
+    assert metrics["series"][-1]["begun"] + metrics["series"][-2]["begun"] >= 1
+    found = (await api.get("/api/costs")).raise_for_status().json()
+    assert found["onboardings"] >= 1
+    assert found["rooms"] >= 1
 
 
 async def test_the_farewell_mentions_the_member(
@@ -189,12 +237,18 @@ async def test_somebody_else_in_indoc_is_named_later(
 async def test_a_lost_webhook_is_found_by_the_sweep(
     stack: Stack, api: httpx.AsyncClient, rooms: list[str], username: str, member: MakeMember
 ) -> None:
-    """An account that bears our invite and of which no webhook ever told is onboarded all the same."""
+    """An account that bears our invite and of which no webhook ever told is onboarded all the same, and its story in the log
+    begins with the sweep."""
     await member()
     invite = await sample.invite(api, rooms[:1])
     body = {"username": username, "name": "Lost", "attributes": {"muster_invite": invite["id"]}}
     assert (await authentik(stack, "POST", "core/users/", body)).is_success
-    assert (await onboarding(api, username, "done"))["source"] == "sweep"
+    done = await onboarding(api, username, "done")
+    assert done["source"] == "sweep"
+    first, *rest = story(stack, done["id"])
+    assert (first["message"], first["source"]) == ("onboarding begun", "sweep")
+    assert {line["step"] for line in rest if "step" in line} == set(done["steps"])
+    assert len({line["logging.googleapis.com/trace"] for line in (first, *rest)}) == 1
 
 
 async def test_a_user_made_by_an_admin(stack: Stack, api: httpx.AsyncClient, rooms: list[str]) -> None:

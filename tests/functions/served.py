@@ -73,20 +73,20 @@ class ServedWiring(Wiring):
     @property
     def documents(self) -> SqliteDocuments:  # type: ignore[override]
         self.settings.require("store")
-        return self.world.documents
+        return self._watched("documents", self.world.documents)
 
     @property
     def queue(self) -> FakeTaskQueue:  # type: ignore[override]
         self.settings.require("tasks")
-        return self.world.queue
+        return self._watched("tasks", self.world.queue)
 
     async def directory(self) -> FakeDirectory:  # type: ignore[override]
         self.settings.require("authentik")
-        return self.world.authentik
+        return self._watched("authentik", self.world.authentik)
 
     async def chat(self) -> FakeChat:  # type: ignore[override]
         self.settings.require("matrix")
-        return self.world.homeserver
+        return self._watched("matrix", self.world.homeserver)
 
 
 def environment(issuer: Issuer, indoc: str = "") -> dict[str, str]:
@@ -163,13 +163,14 @@ class Service:
         sent = {"Content-Type": "application/json", **(signed(raw) if headers is None else headers)}
         return await self.send("enrollment_webhook", "POST", "/hooks/authentik", content=raw, headers=sent)
 
-    async def task(self, entry_point: str, payload: Any, token: str | None = None) -> httpx.Response:
+    async def task(self, entry_point: str, payload: Any, token: str | None = None, **more: Any) -> httpx.Response:
         """As Cloud Tasks."""
         bearer = self.issuer.task(entry_point) if token is None else token
-        return await self.send(entry_point, "POST", "/", bearer, json=payload)
+        return await self.send(entry_point, "POST", "/", bearer, json=payload, **more)
 
     async def deliver(self, task: Task) -> httpx.Response:
-        return await self.task(task.entry_point, dict(task.payload))
+        headers = {"traceparent": task.traceparent} if task.traceparent else {}
+        return await self.task(task.entry_point, dict(task.payload), headers=headers)
 
     async def work(self, rounds: int = 50) -> None:
         """Delivers due tasks through their entry points until none is left; each must end."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ from starlette.requests import Request
 import shared.wiring
 from functions import http
 from main import ENTRY_POINTS
+from shared import logs
 from shared.domain.errors import Invalid, MusterError, TooLarge, TooMany, TryLater
 from shared.settings import SETTINGS
 from shared.wiring import Wiring
@@ -22,6 +24,7 @@ from tests.functions.conftest import lines
 from tests.functions.served import API_KEY, Service, key_entry, problem
 
 ROOT = Path(__file__).parents[2]
+TRACE = "0af7651916cd43dd8448eb211c80319c"
 REQUIRED: dict[str, set[str]] = {}
 for _setting in SETTINGS:
     if _setting.default is None:
@@ -165,10 +168,63 @@ async def test_a_log_line_tells_what_was_done(service: Service, logged: io.Strin
     body = {"event_id": "e-17", "action": "user_write", "context": {"created": True, "username": "ada"}}
     raw = json.dumps(body).encode()
     headers = {"X-Muster-Secret": service.env["AUTHENTIK_WEBHOOK_SECRETS"].split(",")[0]}
-    answer = await service.hook(raw, headers | {"X-Cloud-Trace-Context": "abc123/7;o=1"})
+    answer = await service.hook(raw, headers | {"X-Cloud-Trace-Context": f"{TRACE}/7;o=1"})
     [line] = [line for line in lines(logged) if "onboarding begun" in line["message"]]
     assert (line["severity"], line["event"], line["onboarding"]) == ("INFO", "e-17", answer.json()["onboarding"])
-    assert line["logging.googleapis.com/trace"].endswith("/traces/abc123")
+    assert line["logging.googleapis.com/trace"].endswith(f"/traces/{TRACE}")
+
+
+def access_lines(stream: io.StringIO) -> list[dict[str, Any]]:
+    return [line for line in lines(stream) if "httpRequest" in line]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/api/health", 200),
+        ("GET", "/", 200),
+        ("HEAD", "/page.css", 200),
+        ("GET", "/nothing", 404),
+        ("GET", "/api/invites?limit=5", 200),
+        ("GET", "/api/users?q=ada%40example.test", 200),
+        ("GET", "/api/onboardings/ob_x", 404),
+        ("PUT", "/api/invites", 405),
+        ("POST", "/api/invites", 400),
+    ],
+)
+async def test_one_line_for_each_request(
+    service: Service, logged: io.StringIO, method: str, path: str, status: int
+) -> None:
+    """Whatever answers, a request leaves one INFO line with method, path, the status it really has, and latency; never the
+    query, which may hold a name."""
+    answer = await service.api(method, path)
+    assert answer.status_code == status
+    [line] = access_lines(logged)
+    entry = line["httpRequest"]
+    assert (line["severity"], entry["requestMethod"], entry["status"]) == ("INFO", method, status)
+    assert entry["requestUrl"] == path.partition("?")[0]
+    assert re.fullmatch(r"\d+\.\d{6}s", entry["latency"])
+    assert "example.test" not in logged.getvalue()
+
+
+async def test_a_part_of_a_file_is_told_as_such(service: Service, logged: io.StringIO) -> None:
+    """The line says the status that was sent, also where the answer itself decides it late."""
+    answer = await service.send("admin", "GET", "/page.css", headers={"Range": "bytes=0-3"})
+    assert [line["httpRequest"]["status"] for line in access_lines(logged)] == [answer.status_code] == [206]
+
+
+async def test_a_crash_of_the_api_is_reported(
+    service: Service, logged: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A mistake of ours is one event for Error Reporting and one line for the request, with the same trace."""
+    service.world.homeserver.fail_next(RuntimeError("a mistake"), times=9)
+    problem(await service.api("GET", "/api/rooms", headers={"traceparent": f"00-{TRACE}-00f067aa0ba902b7-01"}), 500)
+    [crashed] = [line for line in lines(logged) if line["severity"] == "ERROR"]
+    [told] = access_lines(logged)
+    assert "RuntimeError: a mistake" in crashed["stack_trace"]
+    assert crashed["@type"] == logs.REPORTED
+    assert crashed["logging.googleapis.com/trace"] == told["logging.googleapis.com/trace"]
+    assert told["httpRequest"]["status"] == 500
 
 
 async def test_requests_do_not_share_their_lines(service: Service, logged: io.StringIO) -> None:

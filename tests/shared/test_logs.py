@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from shared import logs
+from shared.domain.traces import Trace, read
 
 log = logging.getLogger("muster")
 
@@ -79,13 +80,14 @@ def test_what_is_no_json_is_written_all_the_same(stream: io.TextIOWrapper) -> No
 
 def test_the_context_is_in_every_line(stream: io.TextIOWrapper) -> None:
     """What is known of the request is in each of its lines; nothing and blanks are left out; another request starts anew."""
-    logs.begin("abc/1;o=1")
+    logs.begin(Trace("a" * 32, "b" * 16, True))
     logs.within(onboarding="ob_1", step="hello", empty="", nothing=None, zero=0)
     log.info("one")
-    logs.begin("")
+    logs.begin(None)
     log.info("two")
     one, two = lines(stream)
-    assert one["logging.googleapis.com/trace"].endswith("/traces/abc")
+    assert one["logging.googleapis.com/trace"] == f"projects/muster-local/traces/{'a' * 32}"
+    assert (one["logging.googleapis.com/spanId"], one["logging.googleapis.com/trace_sampled"]) == ("b" * 16, True)
     assert (one["onboarding"], one["step"], one["zero"], "empty" in one, "nothing" in one) == (
         "ob_1",
         "hello",
@@ -93,14 +95,57 @@ def test_the_context_is_in_every_line(stream: io.TextIOWrapper) -> None:
         False,
         False,
     )
-    assert set(two) == {"severity", "message", "logger"}
+    assert {name for name in two if "googleapis" not in name} == {"severity", "message", "logger"}
+
+
+def test_whoever_comes_without_a_trace_gets_one(stream: io.TextIOWrapper, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request without a trace has one of its own, in its lines and for its tasks; outside of any there is none."""
+    monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", "a-project")
+    logs.TRACE.set(None)
+    assert logs.traceparent() == ""
+    first, second = logs.begin(None), logs.begin(Trace("c" * 32))
+    assert first.trace_id != second.trace_id == "c" * 32
+    assert read(logs.traceparent(), "") == second
+    log.info("x")
+    assert lines(stream)[0]["logging.googleapis.com/trace"] == f"projects/a-project/traces/{'c' * 32}"
+
+
+def test_what_is_said_about_one_ends_with_it(stream: io.TextIOWrapper) -> None:
+    """In a sweep the lines about one member name them, those after do not, however it ended."""
+    logs.within(event="e")
+    with contextlib.suppress(ValueError), logs.about(onboarding="ob_1", step=""):
+        log.info("one")
+        raise ValueError
+    log.info("two")
+    one, two = lines(stream)
+    assert (one["event"], one["onboarding"], "step" in one) == ("e", "ob_1", False)
+    assert (two["event"], "onboarding" in two) == ("e", False)
+
+
+def test_a_crash_is_reported(stream: io.TextIOWrapper, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An unexpected exception is an event of Error Reporting: its type, which service and revision, and Python's own
+    traceback, whose last line it groups by. An error without exception, and a warning with one, are none."""
+    monkeypatch.setenv("K_SERVICE", "invite-to-room")
+    monkeypatch.setenv("K_REVISION", "invite-to-room-00017-abc")
+    try:
+        raise KeyError("broken")
+    except KeyError:
+        log.exception("crashed")
+        log.warning("odd", exc_info=True)
+    log.error("step failed")
+    crashed, odd, failed = lines(stream)
+    assert crashed["@type"] == logs.REPORTED
+    assert crashed["serviceContext"] == {"service": "invite-to-room", "version": "invite-to-room-00017-abc"}
+    assert crashed["stack_trace"].startswith("Traceback (most recent call last):")
+    assert crashed["stack_trace"].strip().endswith("KeyError: 'broken'")
+    assert not [line for line in (odd, failed) if "@type" in line or "serviceContext" in line]
 
 
 async def test_requests_side_by_side_keep_apart(stream: io.TextIOWrapper) -> None:
     """Requests that are answered at the same time on one loop do not see each other's context."""
 
     async def request(name: str) -> None:
-        logs.begin(name)
+        logs.begin(Trace(name * 32))
         for _ in range(3):
             await asyncio.sleep(0)
             logs.within(step=name)

@@ -24,7 +24,7 @@ def test_complete() -> None:
     """What is required is enough: everything else has a default that can be read."""
     settings = Settings(COMPLETE)
     assert settings.problems() == []
-    settings.require("authentik", "webhook", "admin", "matrix", "onboarding", "store", "tasks", "stack")
+    settings.require("authentik", "webhook", "admin", "matrix", "onboarding", "store", "tasks", "watch", "stack")
     assert {setting.name for setting in SETTINGS if setting.default is None} == set(COMPLETE)
     assert all(settings[setting.name] is not None for setting in SETTINGS)
 
@@ -58,6 +58,8 @@ def test_blanks_are_nothing(name: str) -> None:
         ("MATRIX_DEFAULT_ROOMS", "!withoutserver", ("!withoutserver",)),
         ("MATRIX_INDOC_ROOM_ID", "", ""),
         ("AUTO_REMOVE_FROM_INDOC", "No", False),
+        ("TRACING", "cloud", "cloud"),
+        ("COST_PRICES", "reads=0.0000006, sweep_minutes=2", {"reads": 0.0000006, "sweep_minutes": 2.0}),
         ("AUTO_REMOVE_FROM_INDOC", "", True),
         ("MATRIX_DISABLE_SSL_VERIFICATION", "0", False),
         ("WELCOME_DELAY_SECONDS", "2.5", 2.5),

@@ -125,6 +125,8 @@ KNOWN: dict[str, set[str]] = {
     "/api/members/@a:b.test/rooms": {"GET"},
     "/api/jobs/job_x": {"GET"},
     "/api/audit": {"GET"},
+    "/api/metrics": {"GET"},
+    "/api/costs": {"GET"},
     "/api/self-check": {"GET"},
     "/api/health": {"GET"},
 }
