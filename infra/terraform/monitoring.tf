@@ -56,6 +56,7 @@ locals {
       about     = "The page does not answer from outside"
       filter    = "resource.type=\"uptime_url\" AND metric.type=\"monitoring.googleapis.com/uptime_check/check_passed\" AND metric.label.check_id=\"${google_monitoring_uptime_check_config.admin.uptime_check_id}\""
       aligner   = "ALIGN_NEXT_OLDER"
+      window    = 1200
       reducer   = "REDUCE_COUNT_FALSE"
       threshold = 1
       duration  = 300

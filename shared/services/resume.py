@@ -20,7 +20,7 @@ from shared.domain.invites import ATTRIBUTE
 from shared.domain.onboarding import OPEN, Onboarding, Step
 from shared.ports import Account, Put, Query, Replace, Write
 from shared.repositories import INVITES, ONBOARDINGS, Stored
-from shared.services import breakers, invites, late_devices, leases, reader, users
+from shared.services import breakers, device_watch, invites, late_devices, leases, reader, users
 from shared.services.context import Actor, Ports, log, note
 from shared.services.enroll import Start, begin
 from shared.services.messaging import DirectRoom
@@ -315,6 +315,7 @@ PARTS: dict[str, Part] = {
     "unsettled": unsettled,
     "presence": presence,
     "direct_rooms": direct_rooms,
+    "device": sealed_only(device_watch.look),
     "first_devices": sealed_only(late_devices.first_devices),
     "replies": sealed_only(reader.read),
     "joins": sealed_only(late_devices.joins),
