@@ -1,4 +1,4 @@
-"""The bot's device, looked at by the sweep and told by the self-check: the page has no key of encryption to look with."""
+"""The bot's device: the sweep looks at it, and the self-check tells, since the page has no key of encryption."""
 
 from __future__ import annotations
 
