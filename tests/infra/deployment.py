@@ -63,7 +63,7 @@ class Terraform:
     def __call__(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         command = ["terraform", f"-chdir={self.folder}", *arguments]
         return subprocess.run(  # noqa: S603
-            command, env=dict(self.environment), capture_output=True, text=True, timeout=200, check=False
+            command, env=dict(self.environment), capture_output=True, text=True, timeout=400, check=False
         )
 
 
