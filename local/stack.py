@@ -28,7 +28,7 @@ QUEUES = ("TASKS_QUEUE_INVITES", "TASKS_QUEUE_MESSAGES", "TASKS_QUEUE_ACCOUNTS")
 RETRY = {"max_attempts": 100, "min_backoff": 1, "max_backoff": 30, "max_doublings": 5}
 QUEUE = {"max_dispatches_per_second": 500, "max_concurrent_dispatches": 32, "retry": RETRY}
 ADMIN = {"username": "admin", "name": "Sample Admin", "email": "admin@example.org"}
-BOT_DEVICE = "MATRIX_DEVICE_ACCOUNT MATRIX_PICKLE_KEY MATRIX_RECOVERY_KEY MATRIX_PASSWORD".split()
+BOT_DEVICE = "MATRIX_DEVICE_ACCOUNT MATRIX_PICKLE_KEY MATRIX_REPLIES_KEY MATRIX_RECOVERY_KEY MATRIX_PASSWORD".split()
 PRINTED = "PORT ADMIN_API_KEY ADMIN_USERNAME ADMIN_PASSWORD SYNAPSE_REGISTRATION_SECRET ROOMS".split()
 
 Env = dict[str, str]

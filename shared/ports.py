@@ -527,3 +527,11 @@ class Sealer(Protocol):
     def unlock(self, locked: str, about: str) -> str:
         """Raises `Refused` (code "LOCKED") for what was not locked with this key, about this."""
         ...
+
+
+class Opener(Protocol):
+    """Opens what `Sealer.lock` has locked, and can do nothing else."""
+
+    def unlock(self, locked: str, about: str) -> str:
+        """As `Sealer.unlock`."""
+        ...

@@ -1,6 +1,6 @@
 """Records in their collections: written once, above `Documents`.
 
-`QUERIES` lists every query that needs a composite index; Terraform's list is held against it.
+`QUERIES` lists every query that needs a composite index; Terraform's lists are held against it and its neighbours.
 """
 
 from __future__ import annotations
@@ -102,6 +102,8 @@ QUERIES: tuple[tuple[str, tuple[str, ...]], ...] = (
 
 GROUP_FIELDS: tuple[tuple[str, str], ...] = (("steps", "due_at"), ("steps", "waits_for"), ("steps", "state"))
 """Fields that are asked for across all collections of a name: Firestore indexes those only when told."""
+EXPIRING: tuple[str, ...] = ("leases", "replies", "room_keys", "to_device")
+"""Collections whose documents have an `expire_at`, after which Firestore sweeps them away when told (a TTL)."""
 
 
 async def steps_of(documents: Documents, parent: str) -> list[Stored[Step]]:

@@ -17,7 +17,7 @@ from weakref import WeakKeyDictionary
 from shared.domain.device_account import SET_UP, DeviceAccount, pickle_key
 from shared.domain.errors import Misconfigured
 from shared.domain.onboarding import ENTRY_POINTS
-from shared.ports import Chat, Directory, Documents, Finding, Keys, Sealer, Secrets, TaskQueue
+from shared.ports import Chat, Directory, Documents, Finding, Keys, Opener, Sealer, Secrets, TaskQueue
 from shared.services.context import Policy
 from shared.settings import SECRET_NAME, Settings
 
@@ -159,6 +159,16 @@ class Wiring:
             return Device(account.user_id, account.device_id, account.account, key)
 
         return await self.remember("sealer", FOREVER, make)
+
+    async def opener(self) -> Opener:
+        """Of members' replies: by the key that opens nothing else, where that is all that the function may read."""
+        from shared.adapters.locking import Opener as Key
+        from shared.adapters.locking import derived
+
+        own = await self.secret("MATRIX_REPLIES_KEY")
+        if own:
+            return Key(pickle_key(own, "MATRIX_REPLIES_KEY"))
+        return Key(derived(pickle_key(await self.secret("MATRIX_PICKLE_KEY"))))
 
     async def check_device(self) -> list[Finding]:
         from shared.adapters.device_crafts import DeviceCrafts

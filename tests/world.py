@@ -17,7 +17,7 @@ from shared.domain.errors import MusterError, NotFound, TryLater
 from shared.domain.invites import Invite
 from shared.domain.messages import MARKER
 from shared.domain.onboarding import Step
-from shared.ports import Account, Data, Query, Task
+from shared.ports import Account, Data, Finding, Query, Task
 from shared.repositories import steps_of
 from shared.services import invites
 from shared.services.actions import actions_of
@@ -50,6 +50,7 @@ class World:
     under_way: set[str] = field(default_factory=set)
     log: list[tuple[str, str]] = field(default_factory=list)
     device: Any = None
+    device_findings: list[Finding] = field(default_factory=list)
     _now: datetime = field(default_factory=lambda: datetime.now(UTC).replace(microsecond=0))
     _rolls: Any = field(default_factory=lambda: itertools.count(1_000_003, 7_919))
 
@@ -83,8 +84,12 @@ class World:
         """The bot's device, where a test has made one."""
         return self.device
 
-    async def check_device(self) -> list[Any]:
-        return []
+    async def opener(self) -> Any:
+        return self.device
+
+    async def check_device(self) -> list[Finding]:
+        """What a test has put there."""
+        return list(self.device_findings)
 
     # -- what is there
 

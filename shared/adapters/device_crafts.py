@@ -6,6 +6,7 @@ import base64
 import os
 from collections.abc import Mapping
 
+from shared.adapters import locking
 from shared.adapters.cross_signing import ROLES, Identity, secret_name
 from shared.adapters.olm import Sealer, make_account
 from shared.adapters.secret_storage import RecoveryKey
@@ -18,6 +19,9 @@ class DeviceCrafts:
 
     def new_pickle_key(self) -> str:
         return base64.b64encode(os.urandom(32)).decode()
+
+    def replies_key(self, pickle_key: bytes) -> str:
+        return base64.b64encode(locking.derived(pickle_key)).decode()
 
     def new_storage_key(self) -> RecoveryKey:
         return RecoveryKey.make()

@@ -99,10 +99,10 @@ class Sealer:
         return open_event(room_id, event, keys, self._pickle_key)
 
     def lock(self, text: str, about: str) -> str:
-        return locking.lock(self._pickle_key, text, about)
+        return locking.lock(locking.derived(self._pickle_key), text, about)
 
     def unlock(self, locked: str, about: str) -> str:
-        return locking.unlock(self._pickle_key, locked, about)
+        return locking.unlock(locking.derived(self._pickle_key), locked, about)
 
     # ------------------------------------------------------------------ parts
 

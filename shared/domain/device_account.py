@@ -40,12 +40,12 @@ class DeviceAccount(Record, frozen=True, kw_only=True):
             raise Misconfigured("MATRIX_DEVICE_ACCOUNT is not what set-up has written", SET_UP) from error
 
 
-def pickle_key(text: str) -> bytes:
-    """Of MATRIX_PICKLE_KEY: 32 bytes. Raises `Misconfigured`."""
+def pickle_key(text: str, name: str = "MATRIX_PICKLE_KEY") -> bytes:
+    """Of MATRIX_PICKLE_KEY, or of a key like it: 32 bytes. Raises `Misconfigured`."""
     try:
         key = base64.b64decode(text, validate=True)
     except ValueError:
         key = b""
     if len(key) != 32:
-        raise Misconfigured("MATRIX_PICKLE_KEY is not 32 bytes in base64", SET_UP)
+        raise Misconfigured(f"{name} is not 32 bytes in base64", SET_UP)
     return key

@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeVar
 
 from msgspec import Struct
 
-from shared.ports import Chat, Directory, Documents, Finding, Keys, Sealer, TaskQueue
+from shared.ports import Chat, Directory, Documents, Finding, Keys, Opener, Sealer, TaskQueue
 
 T = TypeVar("T")
 log = logging.getLogger("muster")
@@ -55,6 +55,7 @@ class Ports(Protocol):
     async def chat(self) -> Chat: ...
     async def keys(self) -> Keys: ...
     async def sealer(self) -> Sealer: ...
+    async def opener(self) -> Opener: ...
     async def check_device(self) -> list[Finding]:
         """Whether token, account and device of the bot belong together, and the device is cross-signed."""
         ...

@@ -27,9 +27,10 @@ from shared.services.device_check import (
 from shared.services.device_identity import RECOVERY_KEY, own_identity
 from shared.services.device_ports import Bench, OwnDevice
 
-ACCOUNT, PICKLE_KEY, TOKEN, PASSWORD = (
+ACCOUNT, PICKLE_KEY, REPLIES_KEY, TOKEN, PASSWORD = (
     "MATRIX_DEVICE_ACCOUNT",
     "MATRIX_PICKLE_KEY",
+    "MATRIX_REPLIES_KEY",
     "MATRIX_ACCESS_TOKEN",
     "MATRIX_PASSWORD",
 )
@@ -69,6 +70,7 @@ async def set_up_device(bench: Bench, *, new_device: bool = False) -> Outcome:
     own = await _account(bench, keys, who, answer)
     identity = await own_identity(bench, keys, answer, outcome.changed.append)
     own = own or await _opened(bench, keys, who, await _make(bench, who, outcome))
+    await _derive(bench, outcome)
     outcome.device_id, outcome.ed25519 = own.kept.device_id, own.device.ed25519
     outcome.findings = await _look(own, answer)
     well = {finding.name for finding in outcome.findings if finding.ok}
@@ -176,6 +178,14 @@ async def _make(bench: Bench, who: Identity, outcome: Outcome, access_token: str
     await bench.vault.keep({PICKLE_KEY: pickle, ACCOUNT: kept.text})
     outcome.changed.append(f"made and kept the account of device {who.device_id}")
     return kept
+
+
+async def _derive(bench: Bench, outcome: Outcome) -> None:
+    """For the page, which shows replies and must not have the keys that encrypt."""
+    key = bench.crafts.replies_key(pickle_key(await bench.vault.read(PICKLE_KEY)))
+    if await bench.vault.read(REPLIES_KEY) != key:
+        await bench.vault.keep({REPLIES_KEY: key})
+        outcome.changed.append(f"kept {REPLIES_KEY}, which opens members' replies and nothing else")
 
 
 def _another_user(bench: Bench, who: Identity) -> Refused:

@@ -14,7 +14,7 @@ from shared.domain.arrivals import Event
 from shared.domain.devices import RoomKey
 from shared.domain.errors import MusterError, Outpaced, Refused, Rejected
 from shared.domain.replies import ENCRYPTED, KEPT, MESSAGE, Reply, sent_at, session_of, words_of
-from shared.ports import Create, Query, Sealer
+from shared.ports import Create, Opener, Query, Sealer
 from shared.repositories import Stored
 from shared.services.context import Ports, log
 from shared.services.messaging import DirectRoom
@@ -109,19 +109,19 @@ async def shown(ports: Ports, matrix_id: str) -> list[Shown]:
         return []
     page = await ports.documents.query(Query("replies", [("matrix_id", "==", matrix_id)], "-at", SHOWN))
     replies = [Reply.of(item.data) for item in page.items]
-    sealer: Any = None
+    opener: Any = None
     if any(reply.text is not None for reply in replies):
         try:
-            sealer = await ports.sealer()
+            opener = await ports.opener()
         except MusterError as error:
             return [Shown(reply.at, reply.event_id, None, reply.cause or error.cause) for reply in replies]
-    return [_shown(sealer, reply) for reply in replies]
+    return [_shown(opener, reply) for reply in replies]
 
 
-def _shown(sealer: Sealer, reply: Reply) -> Shown:
+def _shown(opener: Opener, reply: Reply) -> Shown:
     if reply.text is None:
         return Shown(reply.at, reply.event_id, None, reply.cause or "it has come and is opened within a minute")
     try:
-        return Shown(reply.at, reply.event_id, sealer.unlock(reply.text, reply.event_id), reply.cause)
+        return Shown(reply.at, reply.event_id, opener.unlock(reply.text, reply.event_id), reply.cause)
     except Refused as error:
         return Shown(reply.at, reply.event_id, None, error.cause)

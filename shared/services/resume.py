@@ -21,7 +21,7 @@ from shared.domain.onboarding import OPEN, Onboarding, Step
 from shared.logs import about
 from shared.ports import Account, Put, Query, Replace, Write
 from shared.repositories import INVITES, ONBOARDINGS, Stored
-from shared.services import breakers, invites, late_devices, leases, new_users, reader
+from shared.services import breakers, device_watch, invites, late_devices, leases, new_users, reader
 from shared.services.context import Actor, Ports, log, note, whose
 from shared.services.enroll import Start, begin
 from shared.services.messaging import DirectRoom
@@ -323,6 +323,7 @@ PARTS: dict[str, Part] = {
     "unsettled": unsettled,
     "presence": presence,
     "direct_rooms": direct_rooms,
+    "device": sealed_only(device_watch.look),
     "first_devices": sealed_only(late_devices.first_devices),
     "replies": sealed_only(reader.read),
     "joins": sealed_only(late_devices.joins),

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from shared.domain.errors import MusterError, Refused
 from shared.ports import Finding, Put
-from shared.services import breakers
+from shared.services import breakers, device_watch
 from shared.services.context import Ports, log
 from shared.services.enroll import LAST_WEBHOOK
 from shared.services.resume import HEARTBEAT
@@ -79,7 +79,7 @@ async def _matrix(ports: Ports) -> list[Finding]:
 
 
 async def _device(ports: Ports) -> list[Finding]:
-    return await ports.check_device() if ports.policy.encrypt else []
+    return await device_watch.seen(ports) if ports.policy.encrypt else []
 
 
 async def _neighbours(ports: Ports) -> list[Finding]:

@@ -108,7 +108,19 @@ async def test_what_is_kept_is_one_word_each(world: BotWorld) -> None:
     vault = vault_of(world)
     await set_up(world, vault)
     assert not [name for name, value in vault.values.items() if set(value) & set(" \t\n\"'$`")]
-    assert {"MATRIX_DEVICE_ACCOUNT", "MATRIX_PICKLE_KEY", "MATRIX_RECOVERY_KEY"} <= set(vault.values)
+    made = {"MATRIX_DEVICE_ACCOUNT", "MATRIX_PICKLE_KEY", "MATRIX_REPLIES_KEY", "MATRIX_RECOVERY_KEY"}
+    assert made <= set(vault.values)
+
+
+async def test_an_installation_from_before_gets_the_key_of_replies(world: BotWorld) -> None:
+    """Where all was set up but that key, which the page opens replies with, a run makes it and nothing else."""
+    vault = vault_of(world)
+    await set_up(world, vault)
+    before = dict(vault.values)
+    del vault.values["MATRIX_REPLIES_KEY"]
+    outcome = await set_up(world, vault)
+    assert len(outcome.changed) == 1
+    assert vault.values == before
 
 
 async def test_what_is_kept_opens_everything(world: BotWorld) -> None:

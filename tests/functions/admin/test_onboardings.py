@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
+from shared.adapters.device_crafts import DeviceCrafts
+from shared.adapters.locking import derived
 from shared.adapters.olm import Sealer, make_account
 from shared.domain.device_account import DeviceAccount
-from shared.domain.errors import Refused
+from shared.domain.errors import Misconfigured, Refused
 from shared.domain.replies import NO_KEY, Reply
 from shared.ports import Create
 from tests.functions.admin import wrong
@@ -254,9 +256,23 @@ async def test_a_members_replies(service: Service, world: World) -> None:
 
 
 async def test_replies_without_their_key(service: Service, world: World) -> None:
-    """Where the pickle key is another or missing, the onboarding is shown all the same, and its replies say why not."""
+    """Where the key is another or missing, the onboarding is shown all the same, and its replies say why not."""
     onboarding = await answered(service, world)
-    service.env["MATRIX_DEVICE_ACCOUNT"] = ""
+    service.env["MATRIX_PICKLE_KEY"] = ""
     older = (await seen(service, onboarding))["replies"][1]
     assert older["text"] is None
-    assert "MATRIX_DEVICE_ACCOUNT" in older["cause"]
+    assert "MATRIX_PICKLE_KEY" in older["cause"]
+    service.env["MATRIX_REPLIES_KEY"] = base64.b64encode(b"x" * 32).decode()
+    older = (await seen(service, onboarding))["replies"][1]
+    assert older["text"] is None
+    assert "does not open" in older["cause"]
+
+
+async def test_replies_are_shown_without_the_keys_that_encrypt(service: Service, world: World) -> None:
+    """The key that derives from the pickle key is enough, as the page is deployed; it leads neither back nor anywhere else."""
+    onboarding = await answered(service, world)
+    service.env["MATRIX_PICKLE_KEY"] = service.env["MATRIX_DEVICE_ACCOUNT"] = ""
+    service.env["MATRIX_REPLIES_KEY"] = DeviceCrafts().replies_key(KEY)
+    assert (await seen(service, onboarding))["replies"][1]["text"] == "thank you"
+    with pytest.raises(Misconfigured):
+        Sealer("@muster:fake.test", "FAKE", make_account("@muster:fake.test", "FAKE", KEY).account, derived(KEY))

@@ -6,6 +6,7 @@ from msgspec.structs import replace
 
 from shared.domain.errors import Misconfigured, Unreachable
 from shared.ports import Finding
+from shared.services import device_watch
 from shared.services.resume import resume
 from shared.services.self_check import self_check
 from tests.world import World
@@ -93,6 +94,37 @@ async def test_the_sweep() -> None:
     assert (await findings(world))["sweep"].ok
     world.pause(minutes=31)
     assert not (await findings(world))["sweep"].ok
+
+
+async def test_the_bots_device() -> None:
+    """The page cannot look at the device itself, so it tells what the sweep saw, and when; what is too old is told no more."""
+    world = World()
+    world.furnish(0)
+    world.device_findings = [Finding("matrix device", ok=True, detail="token and account fit")]
+    await resume(world)
+    assert "matrix device" not in await findings(world)  # nothing is encrypted here
+    world.policy = replace(world.policy, encrypt=True)
+    assert not (await findings(world))["matrix device"].ok
+    await device_watch.look(world)
+    world.pause(minutes=4)
+    assert (await findings(world))["matrix device"].detail == "token and account fit (the sweep looked 240 s ago)"
+    assert (await findings(world))["matrix device"].ok
+    world.pause(minutes=27)
+    assert not (await findings(world))["matrix device"].ok
+
+
+async def test_the_device_is_looked_at_now_and_then() -> None:
+    """The sweep asks the homeserver about the device every five minutes, and tells what has changed."""
+    world = World()
+    world.policy = replace(world.policy, encrypt=True)
+    world.device_findings = [Finding("matrix device", ok=False, detail="not cross-signed", fix="Sign it.")]
+    assert [await device_watch.look(world) for _ in range(2)] == [1, 0]
+    finding = (await findings(world))["matrix device"]
+    assert (finding.ok, finding.fix) == (False, "Sign it.")
+    world.device_findings = []
+    world.pause(minutes=5)
+    assert await device_watch.look(world) == 1
+    assert "matrix device" not in await findings(world)
 
 
 async def test_the_webhook() -> None:

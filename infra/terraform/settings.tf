@@ -1,0 +1,262 @@
+# What Muster is to do: each variable is the setting of the same name in shared/settings.py, where its defaults are.
+# An empty one is not set at all. Secrets are not here: see secrets.tf.
+
+variable "authentik_url" {
+  description = "AUTHENTIK_URL: base address of Authentik, without /api/v3."
+  type        = string
+
+  validation {
+    condition     = can(regex("^https://[^/\\s]+(/[^\\s]*)?$", var.authentik_url)) && !strcontains(var.authentik_url, "/api/v3")
+    error_message = "An address such as https://auth.example.org, with https and without /api/v3."
+  }
+}
+
+variable "authentik_flow_slug" {
+  description = "AUTHENTIK_FLOW_SLUG: slug of the enrollment flow, if it is not that of our blueprint."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = can(regex("^[A-Za-z0-9_-]*$", var.authentik_flow_slug))
+    error_message = "A slug has letters, digits, dashes and underscores."
+  }
+}
+
+variable "authentik_default_group" {
+  description = "AUTHENTIK_DEFAULT_GROUP: group (name or uuid) that every new member gets. Empty: none."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = trimspace(var.authentik_default_group) == var.authentik_default_group
+    error_message = "A name or uuid, without blanks around it."
+  }
+}
+
+variable "authentik_ca_bundle" {
+  description = "AUTHENTIK_CA_BUNDLE: path, in the image, of the CA of a self-signed Authentik."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = var.authentik_ca_bundle == "" || startswith(var.authentik_ca_bundle, "/")
+    error_message = "An absolute path in the image."
+  }
+}
+
+variable "authentik_issuer" {
+  description = "AUTHENTIK_ISSUER: OIDC issuer of the page, letter by letter, with its closing slash. Empty: API keys only."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = var.authentik_issuer == "" || can(regex("^https://[^\\s]+/$", var.authentik_issuer))
+    error_message = "An issuer such as https://auth.example.org/application/o/muster/, with https and the closing slash."
+  }
+}
+
+variable "authentik_client_id" {
+  description = "AUTHENTIK_CLIENT_ID: client id of the page, if it is not muster-admin."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = !can(regex("\\s", var.authentik_client_id))
+    error_message = "A client id, without blanks."
+  }
+}
+
+variable "admin_group" {
+  description = "ADMIN_GROUP: group whose members may use the page and the API, if it is not muster-admins."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = trimspace(var.admin_group) == var.admin_group
+    error_message = "A name, without blanks around it."
+  }
+}
+
+variable "grantable_groups" {
+  description = "GRANTABLE_GROUPS: privileged groups that a form may grant all the same."
+  type        = list(string)
+  default     = []
+
+  validation {
+    condition     = alltrue([for group in var.grantable_groups : group != "" && !strcontains(group, ",")])
+    error_message = "Names of groups, none of them empty or with a comma."
+  }
+}
+
+variable "public_url" {
+  description = "PUBLIC_URL: where people open the page, if it has an address of its own. Empty: the address that Cloud Run gives."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = var.public_url == "" || can(regex("^https://[^/\\s]+$", var.public_url))
+    error_message = "An address such as https://muster.example.org, with https and without a path."
+  }
+}
+
+variable "matrix_homeserver" {
+  description = "MATRIX_HOMESERVER: client API address of the homeserver."
+  type        = string
+
+  validation {
+    condition     = can(regex("^https://[^/\\s]+(/[^\\s]*)?$", var.matrix_homeserver))
+    error_message = "An address such as https://matrix.example.org, with https."
+  }
+}
+
+variable "matrix_user_id" {
+  description = "MATRIX_USER_ID: the bot."
+  type        = string
+
+  validation {
+    condition     = can(regex("^@[^:\\s]+:\\S+$", var.matrix_user_id))
+    error_message = "A Matrix id such as @muster:example.org."
+  }
+}
+
+variable "matrix_domain" {
+  description = "MATRIX_DOMAIN: server name of the members' Matrix ids: what stands after the colon."
+  type        = string
+
+  validation {
+    condition     = can(regex("^[A-Za-z0-9.-]+(:[0-9]+)?$", var.matrix_domain))
+    error_message = "A server name such as example.org, without https:// and @."
+  }
+}
+
+variable "matrix_indoc_room_id" {
+  description = "MATRIX_INDOC_ROOM_ID: the entry room, by id or alias. Empty: there is none."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = var.matrix_indoc_room_id == "" || can(regex("^(!\\S+|#[^:\\s]+:\\S+)$", var.matrix_indoc_room_id))
+    error_message = "A room id such as !abc:example.org or an alias such as #indoc:example.org."
+  }
+}
+
+variable "matrix_default_rooms" {
+  description = "MATRIX_DEFAULT_ROOMS: rooms that every new member gets, by id or alias."
+  type        = list(string)
+  default     = []
+
+  validation {
+    condition     = alltrue([for room in var.matrix_default_rooms : can(regex("^(![^\\s,]+|#[^:\\s,]+:[^\\s,]+)$", room))])
+    error_message = "Room ids such as !abc:example.org or aliases such as #news:example.org."
+  }
+}
+
+variable "matrix_puppets" {
+  description = "MATRIX_PUPPETS: how the ids of bridges' puppets begin, if not as usual."
+  type        = list(string)
+  default     = []
+
+  validation {
+    condition     = alltrue([for puppet in var.matrix_puppets : can(regex("^@[^,\\s]+$", puppet))])
+    error_message = "Each begins with @, such as @signal_."
+  }
+}
+
+variable "matrix_ca_bundle" {
+  description = "MATRIX_CA_BUNDLE: path, in the image, of the CA of a self-signed homeserver."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = var.matrix_ca_bundle == "" || startswith(var.matrix_ca_bundle, "/")
+    error_message = "An absolute path in the image."
+  }
+}
+
+variable "matrix_enable_encryption" {
+  description = "MATRIX_ENABLE_ENCRYPTION: whether messages may be encrypted. Switch it on after scripts/setup matrix: before, the keys are not there."
+  type        = bool
+  default     = false
+}
+
+variable "auto_remove_from_indoc" {
+  description = "AUTO_REMOVE_FROM_INDOC: whether newcomers are taken out of INDOC."
+  type        = bool
+  default     = true
+}
+
+variable "welcome_delay_seconds" {
+  description = "WELCOME_DELAY_SECONDS: from the hello to the welcome."
+  type        = number
+  default     = 5
+
+  validation {
+    condition     = var.welcome_delay_seconds >= 0 && var.welcome_delay_seconds <= 86400
+    error_message = "Seconds, from 0 to 86400."
+  }
+}
+
+variable "notice_without_device" {
+  description = "NOTICE_WITHOUT_DEVICE: whether who has no device after 14 days gets one notice that is not encrypted."
+  type        = bool
+  default     = false
+}
+
+variable "tracing" {
+  description = "TRACING: whether spans of requests and outside calls go to Cloud Trace."
+  type        = bool
+  default     = false
+}
+
+variable "cost_prices" {
+  description = "COST_PRICES: prices that differ from those in shared/domain/costs.py, as name to US dollars."
+  type        = map(number)
+  default     = {}
+
+  validation {
+    condition     = alltrue([for name, price in var.cost_prices : can(regex("^[a-z_]+$", name)) && price >= 0])
+    error_message = "Names of shared/domain/costs.py, and prices from 0 up."
+  }
+}
+
+locals {
+  # The environment of every function. None of it is secret, so that all have the same.
+  settings = {
+    AUTHENTIK_URL           = var.authentik_url
+    AUTHENTIK_FLOW_SLUG     = var.authentik_flow_slug
+    AUTHENTIK_DEFAULT_GROUP = var.authentik_default_group
+    AUTHENTIK_CA_BUNDLE     = var.authentik_ca_bundle
+    AUTHENTIK_ISSUER        = var.authentik_issuer
+    AUTHENTIK_CLIENT_ID     = var.authentik_client_id
+    ADMIN_GROUP             = var.admin_group
+    GRANTABLE_GROUPS        = join(",", var.grantable_groups)
+    PUBLIC_URL              = local.public_url
+
+    MATRIX_HOMESERVER        = var.matrix_homeserver
+    MATRIX_USER_ID           = var.matrix_user_id
+    MATRIX_DOMAIN            = var.matrix_domain
+    MATRIX_INDOC_ROOM_ID     = var.matrix_indoc_room_id
+    MATRIX_DEFAULT_ROOMS     = join(",", var.matrix_default_rooms)
+    MATRIX_PUPPETS           = join(",", var.matrix_puppets)
+    MATRIX_CA_BUNDLE         = var.matrix_ca_bundle
+    MATRIX_ENABLE_ENCRYPTION = tostring(var.matrix_enable_encryption)
+    AUTO_REMOVE_FROM_INDOC   = tostring(var.auto_remove_from_indoc)
+    WELCOME_DELAY_SECONDS    = tostring(var.welcome_delay_seconds)
+    NOTICE_WITHOUT_DEVICE    = tostring(var.notice_without_device)
+
+    TRACING     = var.tracing ? "cloud" : "off"
+    COST_PRICES = join(",", [for name, price in var.cost_prices : "${name}=${price}"])
+
+    MUSTER_ENV                = "production"
+    MUSTER_STORE              = "firestore"
+    GOOGLE_CLOUD_PROJECT      = var.project_id
+    FIRESTORE_DATABASE        = google_firestore_database.muster.name
+    TASKS_LOCATION            = var.region
+    TASKS_QUEUE_INVITES       = google_cloud_tasks_queue.queue["invites"].name
+    TASKS_QUEUE_MESSAGES      = google_cloud_tasks_queue.queue["messages"].name
+    TASKS_QUEUE_ACCOUNTS      = google_cloud_tasks_queue.queue["accounts"].name
+    TASKS_SERVICE_ACCOUNT     = google_service_account.tasks.email
+    SCHEDULER_SERVICE_ACCOUNT = google_service_account.scheduler.email
+    TASKS_URL_TEMPLATE        = local.url_template
+  }
+}
