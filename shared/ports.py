@@ -218,7 +218,13 @@ class Directory(Protocol):
         """By exact name: one that was made, and whose answer we never saw."""
         ...
 
-    async def update_invitation(self, pk: str, expires_at: datetime, fixed_data: Data) -> Invitation: ...
+    async def invitation(self, pk: str) -> Invitation | None:
+        """By the code in its link, whoever made it; None when there is none."""
+        ...
+
+    async def update_invitation(self, pk: str, expires_at: datetime, fixed_data: Data) -> Invitation:
+        """Also makes one of another tool good for more than one look. Raises `NotFound`."""
+        ...
 
     async def delete_invitation(self, pk: str) -> None:
         """Deleting one that is gone is fine."""
