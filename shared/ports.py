@@ -325,6 +325,14 @@ class Power(Struct, frozen=True):
     events_default: int
     target: int = 0
 
+    def needs(self, *, indoc: bool) -> dict[str, int]:
+        """What Muster does in a room, and the level that the room asks for it."""
+        return {"inviting": self.invite} | ({"removing": self.kick, "writing": self.events_default} if indoc else {})
+
+    def lacking(self, *, indoc: bool) -> int | None:
+        """The level that would be enough, None when ours is."""
+        return max((level for level in self.needs(indoc=indoc).values() if level > self.ours), default=None)
+
 
 class Room(Struct, frozen=True):
     """What a room says of itself; `kind` is "" or "m.space"."""

@@ -44,19 +44,26 @@ def finish(work: Coroutine[Any, Any, int]) -> int:
 
 
 def agreed(steps: Sequence[str], *, yes: bool, dry_run: bool) -> bool:
-    """Shows what would be done and asks, unless `yes`. Where nobody can be asked, the answer is no."""
+    """Shows what would be done and asks once for all of it, unless `yes`."""
     print("To do:")
     for step in steps:
         print(f"  {step}")
     if dry_run:
         print("\nNothing was changed (--dry-run).")
         return False
+    return ask("\nDo it?", yes=yes) or _unchanged()
+
+
+def ask(question: str, *, yes: bool) -> bool:
+    """Where nobody can be asked, the answer is no."""
     if yes:
         return True
     if not sys.stdin.isatty():
-        print("\nNothing was changed: nobody is there to ask. Add --yes to have it done.")
+        print(f"{question} Nobody is there to ask: add --yes to have it done.")
         return False
-    said = input("\nDo it? [y/N] ").strip().lower() in ("y", "yes")
-    if not said:
-        print("Nothing was changed.")
-    return said
+    return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
+
+
+def _unchanged() -> bool:
+    print("Nothing was changed.")
+    return False
