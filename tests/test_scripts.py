@@ -105,7 +105,7 @@ def test_an_old_python_is_told_what_is_missing(checkout: Path, tmp_path: Path) -
 
 def test_locked_files_hold_versions_only() -> None:
     """Every line of the locked requirements pins one version; those of development are on top of the others."""
-    for name in ("requirements.txt", "requirements-dev.txt", "requirements-synapse.txt"):
+    for name in ("requirements.txt", "requirements-dev.txt", "requirements-synapse.txt", "requirements-import.txt"):
         lines = [line for line in (ROOT / name).read_text().splitlines() if not line.startswith("#")]
         assert [line for line in lines if not re.fullmatch(r"[\w.-]+==[\w.+!]+|-r requirements\.txt", line)] == []
 

@@ -13,7 +13,9 @@ from msgspec import Struct
 from shared.domain.errors import Misconfigured, MusterError, NotFound, Refused
 from shared.ports import Identity, Power, Room
 
-NEW_DEVICE = "Set MATRIX_ACCESS_TOKEN to one that works; or set MATRIX_PASSWORD for one run of scripts/setup matrix --new-device."
+NEW_DEVICE = (
+    "Set a MATRIX_ACCESS_TOKEN that works; or MATRIX_PASSWORD, for one run of scripts/setup matrix --new-device."
+)
 
 
 class Bot(Protocol):
