@@ -81,8 +81,8 @@ def postgres(address: str) -> Iterator[Read]:
         GROUP BY 1, 2 ORDER BY 1, 2"""
     try:
         # Told to be UTF-8: a database of the encoding SQL_ASCII would answer bytes.
-        how = {"connect_timeout": SECONDS, "options": "-c statement_timeout=60000", "client_encoding": "utf8"}
-        with psycopg.connect(address, **how) as database:
+        limit = "-c statement_timeout=60000"
+        with psycopg.connect(address, connect_timeout=SECONDS, options=limit, client_encoding="utf8") as database:
             database.read_only, database.isolation_level = True, psycopg.IsolationLevel.REPEATABLE_READ
             for schema, name, columns in database.execute(listing).fetchall():
                 table = psycopg.sql.Identifier(schema, name)

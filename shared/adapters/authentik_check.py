@@ -135,7 +135,14 @@ async def _admin_group(api: Api, group: str) -> list[Finding]:
     if not group:
         return [Finding(name, False, "none is named", "Set ADMIN_GROUP to the group whose members may administer.")]
     if await _first(api, "core/groups/", "name", group) is None:
-        return [Finding(name, False, f"there is no group {group!r}", "Create it in Authentik, or correct ADMIN_GROUP.")]
+        return [
+            Finding(
+                name,
+                False,
+                f"there is no group {group!r}",
+                "Apply infra/authentik/admin-page.yaml, or correct ADMIN_GROUP.",
+            )
+        ]
     return [Finding(name, True, f"{group!r} exists")]
 
 
