@@ -66,9 +66,13 @@ def _caller(request: Request, state: State) -> Row:
 
 
 def _require(call: Call, permission: str) -> None:
-    granted = (call.state.get("grants", call.user.get("pk")) or {}).get("permissions", [])
+    granted = [name for role in call.user.get("roles", ()) for name in _granted(call, role)]
     if permission and permission not in granted and not call.state.is_superuser(call.user):
         raise Fault(403, {"detail": "You do not have permission to perform this action."})
+
+
+def _granted(call: Call, role: str) -> list[str]:
+    return list((call.state.get("grants", role) or {}).get("permissions", []))
 
 
 def _route(method: str, path: str, call: Call) -> tuple[int, Any]:
@@ -118,12 +122,16 @@ def _listed(table: Row, call: Call) -> Row:
     rows = [row for row in call.state.all(table["kind"]) if all(test(row) for test in tests if test)]
     for name in reversed(call.query.get("ordering", table["exact"][0]).split(",")):
         rows.sort(key=itemgetter(name.lstrip("-")), reverse=name.startswith("-"))
+    return _paged(call, rows, lambda row: show(call.state, table["kind"], row, call.query))
+
+
+def _paged(call: Call, rows: list[Row], shape: Callable[[Row], Row]) -> Row:
     size = min(max(int(call.query.get("page_size", 20)), 1), 100)
     page, pages = int(call.query.get("page", 1)), max(math.ceil(len(rows) / size), 1)
     if not 1 <= page <= pages:
         raise Fault(404, {"detail": "Invalid page."})
     start = (page - 1) * size
-    shown = [show(call.state, table["kind"], row, call.query) for row in rows[start : start + size]]
+    shown = [shape(row) for row in rows[start : start + size]]
     paging = {"next": page + 1 if page < pages else 0, "previous": page - 1, "count": len(rows), "current": page}
     paging |= {"total_pages": pages, "start_index": start + 1 if shown else 0, "end_index": start + len(shown)}
     return {"pagination": paging, "results": shown, "autocomplete": {}}
@@ -158,17 +166,43 @@ def _filter(state: State, table: Row, name: str, value: str) -> Callable[[Row], 
 def _me(call: Call) -> Row:
     keys = ("pk", "username", "name", "is_active", "email", "uid", "type")
     groups = [{"name": group["name"], "pk": group["pk"]} for group in call.state.groups_of(call.user)]
-    roles = [{"name": "muster", "pk": str(call.user["pk"])}] if call.state.get("grants", call.user["pk"]) else []
+    roles = [_found(call, "role", pk) for pk in call.user["roles"]]
     row = {key: call.user[key] for key in keys} | {"avatar": "", "settings": {}, "system_permissions": []}
     row |= {"is_superuser": call.state.is_superuser(call.user), "is_current": True, "groups": groups, "roles": roles}
     return {"user": row, "users": [row]}
 
 
 def _permissions(call: Call) -> Row:
-    """Of one role, as it is asked for; here each token's user is a role of its own."""
-    names = (call.state.get("grants", call.query.get("role")) or {}).get("permissions", [])
-    rows = [dict(zip(("app_label", "codename"), name.split("."), strict=True)) for name in names]
-    return {"pagination": {"next": 0, "count": len(rows)}, "results": rows, "autocomplete": {}}
+    """Of the role that is asked for."""
+
+    def shape(row: Row) -> Row:
+        label, _, codename = row["name"].partition(".")
+        about = {
+            "id": 1,
+            "name": codename,
+            "model": codename.rpartition("_")[2],
+            "model_verbose": "",
+            "app_label_verbose": "",
+        }
+        return about | {"app_label": label, "codename": codename}
+
+    return _paged(call, [{"name": name} for name in sorted(_granted(call, call.query.get("role", "")))], shape)
+
+
+def _assign(call: Call, role: str, verb: str) -> Any:
+    _found(call, "role", role)
+    names = set(call.body["permissions"])
+    if unknown := sorted(name for name in names if not re.fullmatch(r"authentik_\w+\.\w+", name)):
+        raise Fault(400, {"permissions": [f'"{unknown[0]}" is not a valid choice.']})
+    has = set(_granted(call, role))
+    call.state.put("grants", role, {"permissions": sorted(has | names if verb == "assign" else has - names)})
+    return [{"id": name} for name in sorted(names)] if verb == "assign" else None
+
+
+def _role_user(call: Call, role: str) -> None:
+    _found(call, "role", role)
+    user = _found(call, "user", call.body.get("pk"))
+    call.state.update_user(user, roles=[*(pk for pk in user["roles"] if pk != role), role])
 
 
 def _brand(call: Call) -> Any:
@@ -214,9 +248,22 @@ async def _test_transport(call: Call) -> Row:
     return {"messages": [str(answer.status_code), answer.text]}
 
 
-ROUTES: list[tuple[str, str, str, Callable[..., Row | None]]] = [
+ROUTES: list[tuple[str, str, str, Callable[..., Any]]] = [
     ("GET", r"core/users/me/", "", _me),
     ("GET", r"rbac/permissions/", "", _permissions),
+    (
+        "POST",
+        r"rbac/permissions/assigned_by_roles/([^/]+)/(assign)/",
+        "authentik_rbac.assign_role_permissions",
+        _assign,
+    ),
+    (
+        "PATCH",
+        r"rbac/permissions/assigned_by_roles/([^/]+)/(un)assign/",
+        "authentik_rbac.unassign_role_permissions",
+        _assign,
+    ),
+    ("POST", r"rbac/roles/([^/]+)/add_user/", "authentik_rbac.change_role", _role_user),
     ("GET", r"core/brands/current/", "", _brand),
     ("GET", r"admin/version/", "", lambda _: FIXED["version"]),
     ("POST", r"core/users/service_account/", "authentik_core.add_user", _service_account),

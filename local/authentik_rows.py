@@ -33,7 +33,8 @@ def show(state: State, kind: str, row: Row, query: Mapping[str, str]) -> Row:
     """A row as the API answers it."""
     if kind == "user":
         groups = [state.get("group", pk) for pk in row["groups"]]
-        return row | {"is_superuser": state.is_superuser(row), "groups_obj": groups, "roles_obj": [], "avatar": ""}
+        roles = [state.get("role", pk) for pk in row["roles"]]
+        return row | {"is_superuser": state.is_superuser(row), "groups_obj": groups, "roles_obj": roles, "avatar": ""}
     if kind == "invitation":
         flow = state.get("flow", row["flow"]) if row["flow"] else None
         return row | {"created_by": _partial(state.get("user", row["created_by"])), "flow_obj": flow}
@@ -89,6 +90,7 @@ def _made(state: State, kind: str, user: Row) -> Row:
         return made | dict.fromkeys(("date_joined", "password_change_date"), now())
     own: dict[str, Row] = {
         "group": {"num_pk": secrets.randbelow(2**31)},
+        "role": {},
         "invitation": {"created_by": user.get("pk")},
         "token": {"managed": None, "user": user.get("pk"), "key": secrets.token_urlsafe(45)},
         "blueprint": FIXED["blueprint"] | {"last_applied": now()},
@@ -113,7 +115,10 @@ def seed(state: State, config: Row, webhook_url: str) -> None:
         _person(state, person)
     for token in config.get("tokens", ()):
         user = _person(state, token | {"groups": [] if "permissions" in token else ["authentik Admins"]})
-        state.put("grants", user["pk"], {"permissions": token.get("permissions", [])})
+        if "permissions" in token and not state.one("role", name=token["username"]):
+            role = written(state, "role", {"name": token["username"]})["pk"]
+            state.put("grants", role, {"permissions": token["permissions"]})
+            user = state.update_user(user, roles=[role])
         body = {"identifier": f"{token['username']}-api", "user": user["pk"], "expiring": False}
         kept = state.get("token", body["identifier"]) or written(state, "token", body)
         state.put("token", body["identifier"], kept | {"key": token["key"]})

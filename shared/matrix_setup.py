@@ -7,36 +7,25 @@ when they are names of secrets there, else in matrix.json in MUSTER_DATA_DIR.
 from __future__ import annotations
 
 import argparse
-import asyncio
-import os
 import sys
 from contextlib import AsyncExitStack
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from shared.domain.errors import Misconfigured, MusterError
 from shared.services.device_identity import RECOVERY_KEY
 from shared.services.device_ports import Bench
 from shared.services.device_setup import Outcome, set_up_device
-from shared.settings import BY_NAME, Settings
+from shared.settings import Settings
+from shared.setup_common import finish, read_settings, require
 
 if TYPE_CHECKING:
     from shared.adapters.matrix import MatrixChat
     from shared.adapters.vault import SettingsVault
     from shared.ports import Identity
 
-DOTENV = Path(__file__).parent.parent / ".env"
-
 
 def main() -> int:
     chosen = options()
-    settings = Settings({**dotenv(DOTENV), **os.environ})
-    try:
-        asyncio.run(run(settings, new_device=chosen.new_device, quiet=chosen.quiet))
-    except MusterError as error:
-        print(f"{error.cause}.\n{error.fix}" if error.fix else f"{error.cause}.", file=sys.stderr)
-        return 1
-    return 0
+    return finish(run(read_settings(), new_device=chosen.new_device, quiet=chosen.quiet))
 
 
 def options() -> argparse.Namespace:
@@ -47,25 +36,17 @@ def options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def dotenv(file: Path) -> dict[str, str]:
-    lines = file.read_text().splitlines() if file.exists() else []
-    pairs = [line.partition("=") for line in lines if not line.lstrip().startswith("#")]
-    found = {name.strip(): value.strip().strip("\"'") for name, _, value in pairs}
-    return {name: value for name, value in found.items() if name in BY_NAME and value}
-
-
-async def run(settings: Settings, *, new_device: bool, quiet: bool) -> None:
+async def run(settings: Settings, *, new_device: bool, quiet: bool) -> int:
     """Raises `MusterError`."""
     from shared.adapters.vault import SettingsVault
 
-    problems = [each for each in settings.problems("matrix", "store") if not each.startswith("MATRIX_ACCESS_TOKEN ")]
-    if problems:  # a token is what --new-device may bring
-        raise Misconfigured("; ".join(problems), "Set them in the environment or in .env.")
+    require(settings, "matrix", "store", but="MATRIX_ACCESS_TOKEN")  # which --new-device may bring
     async with AsyncExitStack() as until:
         vault = SettingsVault(settings)
         until.push_async_callback(vault.close)
         outcome = await set_up_device(await bench(settings, vault, until), new_device=new_device)
         tell(outcome, "" if quiet else await vault.read(RECOVERY_KEY), vault)
+    return 0
 
 
 async def bench(settings: Settings, vault: SettingsVault, until: AsyncExitStack) -> Bench:

@@ -220,7 +220,13 @@ class Directory(Protocol):
         """By exact name: one that was made, and whose answer we never saw."""
         ...
 
-    async def update_invitation(self, pk: str, expires_at: datetime, fixed_data: Data) -> Invitation: ...
+    async def invitation(self, pk: str) -> Invitation | None:
+        """By the code in its link, whoever made it; None when there is none."""
+        ...
+
+    async def update_invitation(self, pk: str, expires_at: datetime, fixed_data: Data) -> Invitation:
+        """Also makes one of another tool good for more than one look. Raises `NotFound`."""
+        ...
 
     async def delete_invitation(self, pk: str) -> None:
         """Deleting one that is gone is fine."""
@@ -320,6 +326,14 @@ class Power(Struct, frozen=True):
     kick: int
     events_default: int
     target: int = 0
+
+    def needs(self, *, indoc: bool) -> dict[str, int]:
+        """What Muster does in a room, and the level that the room asks for it."""
+        return {"inviting": self.invite} | ({"removing": self.kick, "writing": self.events_default} if indoc else {})
+
+    def lacking(self, *, indoc: bool) -> int | None:
+        """The level that would be enough, None when ours is."""
+        return max((level for level in self.needs(indoc=indoc).values() if level > self.ours), default=None)
 
 
 class Room(Struct, frozen=True):

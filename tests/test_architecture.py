@@ -48,6 +48,9 @@ RULES = (
     Rule("functions", ("google", "nio", "grpc", "local", "main", "shared.adapters")),
     Rule("main", (*OUTSIDE, "local", "shared")),
     Rule("local", ("functions", "shared.adapters", "shared.services", "shared.wiring")),
+    Rule("legacy", (*OUTSIDE, "functions", "local", "main", "shared.adapters")),
+    Rule("shared", ("legacy",)),
+    Rule("functions", ("legacy",)),
 )
 
 

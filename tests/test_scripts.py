@@ -105,7 +105,8 @@ def test_an_old_python_is_told_what_is_missing(checkout: Path, tmp_path: Path) -
 
 def test_locked_files_hold_versions_only() -> None:
     """Every line of the locked requirements pins one version; those of development are on top of the others."""
-    for name in ("requirements.txt", "requirements-dev.txt", "requirements-synapse.txt", "requirements-checkov.txt"):
+    locked = ("", "-dev", "-synapse", "-checkov", "-import")
+    for name in (f"requirements{kind}.txt" for kind in locked):
         lines = [line for line in (ROOT / name).read_text().splitlines() if not line.startswith("#")]
         assert [line for line in lines if not re.fullmatch(r"[\w.-]+==[\w.+!]+|-r requirements\.txt", line)] == []
 

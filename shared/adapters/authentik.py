@@ -75,8 +75,15 @@ class AuthentikDirectory:
         rows = await self._rows(INVITATIONS, "authentik_stages_invitation.view_invitation", name=name)
         return next((self._invitation(row) for row in rows if row.get("name") == name), None)
 
+    async def invitation(self, pk: str) -> Invitation | None:
+        try:
+            row = await self._api.get(f"{INVITATIONS}{_segment(pk)}/", "authentik_stages_invitation.view_invitation")
+        except NotFound:
+            return None
+        return self._invitation(row)
+
     async def update_invitation(self, pk: str, expires_at: datetime, fixed_data: Data) -> Invitation:
-        body = {"expires": iso(expires_at), "fixed_data": fixed_data}
+        body = {"expires": iso(expires_at), "fixed_data": fixed_data, "single_use": False}
         row = await self._api.patch(
             f"{INVITATIONS}{_segment(pk)}/", body, "authentik_stages_invitation.change_invitation"
         )

@@ -12,25 +12,10 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from shared.adapters.authentik_http import Api, results, shaped
+from shared.adapters.authentik_permissions import PERMISSIONS, SET_UP
 from shared.domain.errors import Invalid, MusterError, NotFound, Refused
 from shared.ports import Data, Finding
 
-# What suffices (observed): the permission, and a list that answers 403 without it ("" where only writing tells).
-PERMISSIONS = {
-    "authentik_stages_invitation.view_invitation": "stages/invitation/invitations/",
-    "authentik_stages_invitation.add_invitation": "",
-    "authentik_stages_invitation.change_invitation": "",
-    "authentik_stages_invitation.delete_invitation": "",
-    "authentik_flows.view_flow": "flows/instances/",
-    "authentik_core.view_user": "core/users/",
-    "authentik_core.add_user": "",
-    "authentik_core.change_user": "",
-    "authentik_core.reset_user_password": "",
-    "authentik_core.view_group": "core/groups/",
-    "authentik_core.add_user_to_group": "",
-    "authentik_core.remove_user_from_group": "",
-    "authentik_events.view_event": "events/events/",
-}
 HIDDEN = "not visible to this token"
 INVITATION_STAGE = "authentik_stages_invitation.invitationstage"
 BLUEPRINT = "apply infra/authentik/blueprint.yaml"
@@ -43,7 +28,8 @@ async def findings(api: Api, flow_slug: str, admin_group: str) -> list[Finding]:
         response = await api.send("GET", "core/users/me/")
         me = shaped(lambda: dict(response.json()["user"]))
     except Refused as error:
-        return [Finding("authentik server", True, "answers"), _failed("authentik token", error)]
+        token = Finding("authentik token", False, error.cause, f"{error.fix} {SET_UP} makes a new one.")
+        return [Finding("authentik server", True, "answers"), token]
     except MusterError as error:
         return [_failed("authentik server", error)]
     checks: list[tuple[str, Callable[[], Awaitable[list[Finding]]]]] = [
@@ -84,7 +70,7 @@ async def _server(api: Api) -> list[Finding]:
 async def _permissions(api: Api, me: Data) -> list[Finding]:
     if me.get("is_superuser"):
         detail = "the token is a superuser's: it works, and may do more than Muster needs"
-        return [Finding("authentik permissions", True, detail)]
+        return [Finding("authentik permissions", True, detail, f"{SET_UP} makes one that may do less.")]
     granted = await _granted(api, me)
     return list(await asyncio.gather(*(_permission(api, name, path, granted) for name, path in PERMISSIONS.items())))
 
@@ -111,7 +97,9 @@ async def _permission(api: Api, name: str, path: str, granted: Iterable[str]) ->
     try:
         await api.get(path, name, page_size=1)
     except MusterError as error:
-        fix = f"Grant {name} to the role of the token's user." if isinstance(error, Refused) else error.fix
+        fix = (
+            f"Grant {name} to the role of the token's user; {SET_UP} does." if isinstance(error, Refused) else error.fix
+        )
         return Finding(label, False, error.cause, fix)
     return Finding(label, True, "granted")
 
@@ -147,7 +135,14 @@ async def _admin_group(api: Api, group: str) -> list[Finding]:
     if not group:
         return [Finding(name, False, "none is named", "Set ADMIN_GROUP to the group whose members may administer.")]
     if await _first(api, "core/groups/", "name", group) is None:
-        return [Finding(name, False, f"there is no group {group!r}", "Create it in Authentik, or correct ADMIN_GROUP.")]
+        return [
+            Finding(
+                name,
+                False,
+                f"there is no group {group!r}",
+                "Apply infra/authentik/admin-page.yaml, or correct ADMIN_GROUP.",
+            )
+        ]
     return [Finding(name, True, f"{group!r} exists")]
 
 

@@ -36,13 +36,22 @@ CHECK_TLS = (
 class Api:
     """`get`, `post`, ... take a path below /api/v3/ and answer the decoded JSON (None for an empty answer).
 
-    `needs` is the permission the call wants, named in the fix when Authentik refuses. The token is held by
-    the HTTP client alone, so that no error and no repr can show it. Redirects are never followed.
+    `needs` is the permission the call wants, named in the fix when Authentik refuses; `named`: what a person
+    knows the token by. The token is held by the HTTP client alone, so that no error and no repr can show it.
+    Redirects are never followed.
     """
 
-    def __init__(self, url: str, token: str, ca_bundle: str | None = None, timeout: float = 10.0) -> None:
+    def __init__(
+        self,
+        url: str,
+        token: str,
+        ca_bundle: str | None = None,
+        timeout: float = 10.0,
+        named: str = "AUTHENTIK_API_TOKEN",
+    ) -> None:
         self.base = url.rstrip("/")
-        self._open: Callable[[], httpx.AsyncClient] = lambda: _client(self.base, token, ca_bundle, timeout)
+        self._open: Callable[[], httpx.AsyncClient] = lambda: _client(self.base, token, ca_bundle, timeout, named)
+        self._named = named
         self._client: httpx.AsyncClient | None = None
         self._timeout = timeout
 
@@ -87,7 +96,7 @@ class Api:
         except (httpx.HTTPError, TimeoutError, OSError) as error:
             raise _no_answer(error, self._timeout) from error
         if not response.is_success:
-            raise _refusal(response, needs)
+            raise _refusal(response, needs, self._named)
         return response
 
     async def close(self) -> None:
@@ -96,13 +105,13 @@ class Api:
             self._client = None
 
 
-def _client(base: str, token: str, ca_bundle: str | None, timeout: float) -> httpx.AsyncClient:
+def _client(base: str, token: str, ca_bundle: str | None, timeout: float, named: str) -> httpx.AsyncClient:
     """Costs 28 ms (the TLS context), hence made at first use and kept."""
     if not base.startswith(("http://", "https://")):
         raise Misconfigured("AUTHENTIK_URL does not begin with https:// or http://.", CHECK_URL)
     if not token.isascii() or not token.isprintable() or not token or " " in token:
         # found here, because the HTTP library would put the whole header into its error
-        raise Misconfigured("AUTHENTIK_API_TOKEN is empty or malformed.", "Look for stray spaces and line ends in it.")
+        raise Misconfigured(f"{named} is empty or malformed.", "Look for stray spaces and line ends in it.")
     headers = {"Authorization": f"Bearer {token}", "Accept": "application/json", "Accept-Language": "en"}
     try:
         trust = ssl.create_default_context(cafile=ca_bundle) if ca_bundle else True
@@ -123,12 +132,12 @@ def _no_answer(error: Exception, timeout: float) -> MusterError:
     return Unreachable("authentik", "Authentik could not be reached.", CHECK_URL)
 
 
-def _refusal(response: httpx.Response, needs: str) -> MusterError:
+def _refusal(response: httpx.Response, needs: str, named: str) -> MusterError:
     status, body = response.status_code, _json(response)
     if status == 429:
         return Limited("Authentik asks to slow down.", _seconds(response.headers.get("Retry-After", "")))
     if status in (401, 403):
-        return Refused("Authentik refuses AUTHENTIK_API_TOKEN.", _permission_fix(needs), str(status))
+        return Refused(f"Authentik refuses {named}.", _permission_fix(needs), str(status))
     if status >= 500 or status < 400:
         return Unreachable("authentik", f"Authentik answered {status}.", "" if status >= 500 else CHECK_URL)
     if not isinstance(body, dict):

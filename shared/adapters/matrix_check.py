@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -16,6 +17,8 @@ from shared.ports import Finding, Power, Room
 MAX_SKEW = 60.0
 """Seconds. Signatures and tokens tolerate a few minutes; a minute is the time to speak up."""
 AT_ONCE = 4
+SET_UP = "scripts/setup bot"
+UNLIMITED = {"messages_per_second": 0, "burst_count": 0}
 _LIMITED = "limits apply: the 6th room of a new member waits minutes"
 
 
@@ -34,6 +37,9 @@ async def self_check(chat: Checked, rooms: Sequence[str], indoc: str) -> list[Fi
     """Never raises one of our errors: each becomes a finding. Without a token that works it ends there."""
     try:
         said = await chat.client.call("GET", path_of(CLIENT, "account", "whoami"))
+    except Refused as error:
+        anew = f"{error.fix} With MATRIX_PASSWORD set, scripts/setup matrix --new-device logs in anew.".strip()
+        return [Finding("matrix token", False, error.cause, anew)]
     except MusterError as error:
         return [_failed("matrix token", error)]
     gate = asyncio.Semaphore(AT_ONCE)
@@ -68,8 +74,8 @@ def clock(headers: Mapping[str, str], now: datetime) -> Finding:
 
 async def _limiter(chat: Checked) -> Finding:
     path = path_of(ADMIN, "users", chat.user_id, "override_ratelimit")
-    body = '{"messages_per_second": 0, "burst_count": 0}'
-    fix = f"Let a server admin make this call once: POST {path} {body}"
+    body = json.dumps(UNLIMITED)
+    fix = f"{SET_UP} does it with a server admin's token; or let a server admin make this call once: POST {path} {body}"
     try:
         override = (await chat.client.call("GET", path)).data
     except (Refused, NotFound):
@@ -89,22 +95,27 @@ async def _room(chat: Checked, room_id: str, is_indoc: bool) -> Finding:
         room, power = await asyncio.gather(chat.room(room_id), chat.power(room_id))
     except (Refused, NotFound):
         detail = f"{chat.user_id} is not in the room {room_id}, or there is none of that id"
-        return Finding(f"matrix room {room_id}", False, detail, "Invite the bot to the room and let it join.")
+        fix = f"Invite the bot to the room (/invite {chat.user_id}), then let {SET_UP} join it."
+        return Finding(f"matrix room {room_id}", False, detail, fix)
     except MusterError as error:
         return _failed(f"matrix room {room_id}", error)
     name = room.name or room.alias or room_id
-    needs = {"inviting": power.invite}
-    if is_indoc:
-        needs |= {"removing": power.kick, "writing": power.events_default}
-    return _levels(name, power.ours, needs)
+    return _levels(name, power, is_indoc, chat.user_id)
 
 
-def _levels(name: str, ours: int, needs: Mapping[str, int]) -> Finding:
-    mine = "the power of a creator" if ours >= CREATOR else f"power {ours}"
-    words = ", ".join(f"{act} needs {level}" for act, level in needs.items())
-    missing = max((level for level in needs.values() if level > ours), default=None)
-    fix = "" if missing is None else f"Give the bot power level {missing} or more in {name}."
+def _levels(name: str, power: Power, is_indoc: bool, user_id: str) -> Finding:
+    mine = "the power of a creator" if power.ours >= CREATOR else f"power {power.ours}"
+    words = ", ".join(f"{act} needs {level}" for act, level in power.needs(indoc=is_indoc).items())
+    missing = power.lacking(indoc=is_indoc)
+    fix = "" if missing is None else f"{give_power(name, user_id, missing)} {SET_UP} says how else."
     return Finding(f"matrix room {name}", missing is None, f"the bot has {mine}; {words}", fix)
+
+
+def give_power(room: str, user_id: str, level: int) -> str:
+    """Nobody can raise their own power. The command is Element's."""
+    return (
+        f"Give the bot power level {level} or more in {room}: an admin of the room writes /op {user_id} {level} there."
+    )
 
 
 def _failed(name: str, error: MusterError) -> Finding:

@@ -47,9 +47,9 @@ class FileVault:
 class SettingsVault:
     """What a setting says goes before what the file keeps, and the newest version of a secret before the one named."""
 
-    def __init__(self, settings: Settings, secrets: SecretVersions | None = None) -> None:
+    def __init__(self, settings: Settings, secrets: SecretVersions | None = None, file: str = FILE) -> None:
         self._settings, self._secrets = settings, secrets
-        self.file = FileVault(Path(settings["MUSTER_DATA_DIR"]) / FILE)
+        self.file = FileVault(Path(settings["MUSTER_DATA_DIR"]) / file)
 
     async def read(self, name: str) -> str:
         raw = self._settings.raw(name)

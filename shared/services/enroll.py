@@ -11,6 +11,7 @@ import contextlib
 from typing import Any, Literal
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from shared.domain import ids, members
 from shared.domain.audit import audit
@@ -22,6 +23,7 @@ from shared.ports import Account, Create, Put, Write
 from shared.repositories import INVITES, ONBOARDINGS, Stored, audit_write
 from shared.repositories import steps_of as read_steps
 from shared.services.context import Actor, Ports, note
+from shared.services.matrix_ids import vouched
 from shared.services.tasks import again_when_outpaced, enqueue
 
 Kind = Literal["accepted", "known", "ignored"]
@@ -113,6 +115,7 @@ async def _resumed(ports: Ports, onboarding: str) -> Verdict:
 
 async def begin(ports: Ports, account: Account, start: Start) -> Verdict:
     """Makes the onboarding, unless there is one already: then what is pending is enqueued again."""
+    start = await _with_vouched_id(ports, account, start)
 
     async def attempt() -> Verdict:
         known, invite = await asyncio.gather(
@@ -132,8 +135,16 @@ async def begin(ports: Ports, account: Account, start: Start) -> Verdict:
 
 async def planned(ports: Ports, account: Account, start: Start) -> tuple[Onboarding, list[Step]]:
     """What `begin` would make, without making it."""
+    start = await _with_vouched_id(ports, account, start)
     onboarding, steps, _ = _begun(ports, account, start, await _invite_of(ports, account))
     return onboarding, steps
+
+
+async def _with_vouched_id(ports: Ports, account: Account, start: Start) -> Start:
+    """Asked only where an admin begins it: who enrolls just now was not here before."""
+    if start.source != "api" or start.matrix_id:
+        return start
+    return replace(start, matrix_id=await vouched(ports, account.uid))
 
 
 async def _invite_of(ports: Ports, account: Account) -> Stored[Invite] | str | None:

@@ -14,7 +14,8 @@ from uuid import uuid4
 import pytest
 
 from shared.adapters.authentik import AuthentikDirectory
-from shared.adapters.authentik_check import PERMISSIONS, clock_finding
+from shared.adapters.authentik_check import clock_finding
+from shared.adapters.authentik_permissions import PERMISSIONS
 from shared.domain.errors import (
     Conflict,
     Invalid,
@@ -115,6 +116,14 @@ async def test_an_invitation_is_found_by_its_exact_name(world: World) -> None:
     made = await world.directory.create_invitation(name, SOON, {})
     assert await world.directory.find_invitation(name) == made
     assert await world.directory.find_invitation(name[:-1]) is None
+
+
+async def test_an_invitation_is_found_by_its_code(world: World) -> None:
+    """By the code in its link it is found whatever its name; another code is none, not an error."""
+    made = await world.directory.create_invitation(fresh("invite"), SOON, {})
+    assert await world.directory.invitation(made.pk) == made
+    assert await world.directory.invitation(str(uuid4())) is None
+    assert await world.directory.invitation("no uuid, and a / in it") is None
 
 
 async def test_an_invitation_is_changed_and_deleted(world: World) -> None:

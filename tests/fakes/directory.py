@@ -81,6 +81,10 @@ class FakeDirectory:
         await self._enter("find_invitation")
         return next((found for found, _ in self.invitations.values() if found.name == name), None)
 
+    async def invitation(self, pk: str) -> Invitation | None:
+        await self._enter("invitation")
+        return self.invitations[pk][0] if pk in self.invitations else None
+
     async def update_invitation(self, pk: str, expires_at: datetime, fixed_data: Data) -> Invitation:
         await self._enter("update_invitation")
         if pk not in self.invitations:

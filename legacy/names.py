@@ -1,0 +1,127 @@
+"""What things are called in the tool that communities come from: one table for its settings, one for its database.
+
+Its schema is not the same everywhere, so a thing has several names here, the likeliest first. Whatever has none of
+these names is reported, never dropped in silence. A name that is missing is a line here.
+"""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+SETTINGS: dict[str, tuple[str, ...]] = {
+    "AUTHENTIK_URL": ("AUTHENTIK_API_URL", "AUTHENTIK_BASE_URL", "AUTHENTIK_HOST"),
+    "AUTHENTIK_API_TOKEN": ("AUTHENTIK_TOKEN", "AUTHENTIK_KEY"),
+    "AUTHENTIK_FLOW_SLUG": ("INVITE_FLOW_SLUG", "FLOW_SLUG", "INVITE_FLOW_ID", "FLOW_ID", "AUTHENTIK_FLOW_ID"),
+    "AUTHENTIK_DEFAULT_GROUP": ("MAIN_GROUP_ID", "AUTHENTIK_MAIN_GROUP_ID", "MAIN_GROUP_NAME", "DEFAULT_GROUP_ID"),
+    "AUTHENTIK_WEBHOOK_SECRETS": ("AUTHENTIK_WEBHOOK_SECRET", "WEBHOOK_SECRET"),
+    "ADMIN_GROUP": ("ADMIN_GROUP_NAME", "AUTHENTIK_ADMIN_GROUP"),
+    "PUBLIC_URL": ("DASHBOARD_URL", "APP_URL", "BASE_URL"),
+    "MATRIX_HOMESERVER": ("HOMESERVER", "MATRIX_HOMESERVER_URL", "MATRIX_URL", "HOMESERVER_URL"),
+    "MATRIX_ACCESS_TOKEN": ("MATRIX_BOT_ACCESS_TOKEN", "MATRIX_TOKEN", "ACCESS_TOKEN"),
+    "MATRIX_USER_ID": ("MATRIX_BOT_USER_ID", "MATRIX_BOT_USERNAME", "MATRIX_USERNAME", "MATRIX_BOT_ID"),
+    "MATRIX_PASSWORD": ("MATRIX_BOT_PASSWORD",),
+    "MATRIX_DOMAIN": ("MATRIX_SERVER_NAME", "MATRIX_DOMAIN_NAME", "SERVER_NAME"),
+    "MATRIX_INDOC_ROOM_ID": ("INDOC_ROOM_ID", "MATRIX_WELCOME_ROOM_ID", "WELCOME_ROOM_ID", "MATRIX_ENTRY_ROOM_ID"),
+    "MATRIX_DEFAULT_ROOMS": ("MATRIX_DEFAULT_ROOM_IDS", "MATRIX_DEFAULT_ROOM_ID", "DEFAULT_ROOM_ID"),
+    "AUTO_REMOVE_FROM_INDOC": ("MATRIX_AUTO_REMOVE_FROM_INDOC", "REMOVE_FROM_INDOC"),
+    "WELCOME_DELAY_SECONDS": ("MATRIX_WELCOME_DELAY_SECONDS", "WELCOME_DELAY"),
+}
+"""Muster's setting to its names there. Muster's own name always counts, and counts first."""
+
+ROOM_SETTINGS = ("MATRIX_ROOM_IDS_NAME_CATEGORY", "INTEREST_KEYWORD_EXPANSIONS", "MATRIX_ROOMS")
+ROOM_PREFIXES = ("CATEGORY_", "ROOM_")
+"""Settings about rooms, interests and categories: kept as they are, in rooms.json."""
+
+NOT_NEEDED: dict[str, str] = {
+    "MATRIX_BOT_DISPLAY_NAME": "the bot's name is in its own Matrix profile",
+    "MATRIX_ADMIN_USERNAME": "Muster's admins are the members of ADMIN_GROUP",
+    "MATRIX_ADMIN_PASSWORD": "Muster needs no server admin's password",
+    "DATABASE_URL": "a database is imported by itself: LEGACY_DATABASE_URL=... scripts/import-legacy",
+    "SQLALCHEMY_DATABASE_URI": "a database is imported by itself: LEGACY_DATABASE_URL=... scripts/import-legacy",
+    "DATABASE_PATH": "a database is imported by itself: scripts/import-legacy FILE",
+    "SHLINK_API_TOKEN": "Muster shortens no links",
+    "SHLINK_URL": "Muster shortens no links",
+    "SECRET_KEY": "Muster keeps no sessions of its own",
+    "DEBUG": "Muster has no such switch",
+    "LOG_LEVEL": "Muster has no such switch",
+    "PAGE_TITLE": "the page has a name of its own",
+    "FAVICON_URL": "the page has a name of its own",
+    "TZ": "all times are UTC",
+    "PORT": "a deployment chooses its port",
+    "HOST": "a deployment chooses its address",
+}
+"""Known, and left out with a reason."""
+
+
+class Table(Struct, frozen=True):
+    """`columns`: our field to its names there. `needs`: without one of these fields it is no such table."""
+
+    names: tuple[str, ...]
+    columns: dict[str, tuple[str, ...]]
+    needs: tuple[str, ...]
+
+
+USERNAME = ("username", "user_name", "authentik_username", "user_username")
+USER_PK = ("authentik_id", "authentik_pk", "authentik_user_id", "user_pk")
+EMAIL = ("email", "user_email", "email_address", "mail")
+MATRIX_ID = ("matrix_id", "matrix_user_id", "mxid", "matrix_username", "matrix_handle")
+AUTHOR = ("created_by", "author", "admin", "created_by_username", "invited_by", "creator", "moderator", "updated_by")
+WHEN = ("created_at", "created", "timestamp", "date", "updated_at", "last_edited")
+
+TABLES: dict[str, Table] = {
+    "people": Table(
+        (
+            *("users", "user", "members", "member", "authentik_users", "user_cache", "matrix_users", "matrix_user"),
+            *("user_matrix", "username_mapping", "username_mappings", "matrix_user_cache", "matrix_usernames"),
+        ),
+        {
+            "row": ("id", "rowid"),
+            "username": USERNAME,
+            "pk": (*USER_PK, "user_id", "pk"),
+            "email": EMAIL,
+            "matrix_id": MATRIX_ID,
+            "note": ("note", "notes", "comment", "comments", "moderator_notes"),
+        },
+        ("matrix_id", "note"),
+    ),
+    "invites": Table(
+        ("invites", "invite", "invitations", "invitation", "invite_links", "invite_tokens"),
+        {
+            "code": ("token", "code", "invite_token", "itoken", "invitation_id", "link", "url", "uuid", "pk", "id"),
+            "label": ("label", "name", "invite_name", "title", "description"),
+            "expires_at": ("expires_at", "expires", "expiry", "expiration", "expire_date", "valid_until"),
+            "created_by": AUTHOR,
+            "used": ("used", "is_used", "redeemed", "used_at", "redeemed_at", "consumed"),
+            "max_uses": ("max_uses", "max_use", "uses_max", "usage_limit"),
+            "uses": ("uses", "use_count", "used_count", "times_used"),
+            "email": EMAIL,
+            "note": ("note", "notes", "comment"),
+        },
+        ("code",),
+    ),
+    "notes": Table(
+        ("notes", "note", "user_notes", "user_note", "usernotes", "usernote", "moderator_notes", "user_comments"),
+        {
+            "username": (*USERNAME, "user"),
+            "pk": USER_PK,
+            "email": EMAIL,
+            "owner": ("user_id", "member_id", "user_row"),
+            "text": ("note", "text", "content", "body", "notes", "comment", "message"),
+            "by": AUTHOR,
+            "at": WHEN,
+        },
+        ("text",),
+    ),
+    "rooms": Table(
+        (
+            *("rooms", "room", "matrix_rooms", "matrix_room", "room_config", "room_configs", "room_cache"),
+            *("matrix_room_cache", "room_categories", "categories", "category"),
+        ),
+        {},
+        (),
+    ),
+}
+"""Of rooms every column is kept as it is."""
+
+PASSED_OVER = ("alembic_version", "sqlite_sequence", "django_migrations", "spatial_ref_sys")
+"""Tables of a database's own machinery."""
