@@ -87,7 +87,9 @@ async def _invites(documents: Documents, onboarding: Onboarding) -> list[Documen
 
 async def _audited(documents: Documents, onboarding: Onboarding, ids: Sequence[str], steps: Sequence[str]) -> list[str]:
     return [
-        *await _any(documents, "audit", "target", [onboarding.username, str(onboarding.account_pk), *ids]),
+        *await _any(
+            documents, "audit", "target", [onboarding.username, onboarding.uid, str(onboarding.account_pk), *ids]
+        ),
         *await _any(documents, "audit", "detail.onboarding", [onboarding.id]),
         *await _any(documents, "audit", "detail.step", steps),
     ]
