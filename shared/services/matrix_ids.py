@@ -18,7 +18,7 @@ from shared.services.context import Actor, Ports
 
 async def vouched(ports: Ports, uid: str) -> str:
     """Empty when nobody has vouched for one. `uid`: that of the account."""
-    document = await ports.documents.get(_path(uid))
+    document = await ports.documents.get(path_of(uid))
     return str(document.data["matrix_id"]) if document else ""
 
 
@@ -28,9 +28,9 @@ async def vouch(ports: Ports, actor: Actor, uid: str, matrix_id: str) -> str:
     data = {"v": 1, "matrix_id": checked, "by": actor.name, "at": now}
     record = audit(now, actor.name, "matrix_id.vouch", uid, source=actor.source, detail={"matrix_id": checked})
     with contextlib.suppress(Outpaced):
-        await ports.documents.write(Create(_path(uid), data), audit_write(record))
+        await ports.documents.write(Create(path_of(uid), data), audit_write(record))
     return await vouched(ports, uid)
 
 
-def _path(uid: str) -> str:
+def path_of(uid: str) -> str:
     return f"matrix_ids/{ids.digest('matrix id', uid, length=32)}"
