@@ -60,13 +60,18 @@ async def test_groups_are_the_whole_list() -> None:
 
 @pytest.mark.parametrize("name", ["muster-admins", "root", "child"])
 async def test_no_power_by_an_edit(name: str) -> None:
-    """An edit grants no power either; but who has it keeps it when the list names it."""
+    """An edit grants no power either; but who is an admin of Muster stays one when the list says so. Whoever may do
+    everything is not edited here at all."""
     world = furnished(0)
     account = world.authentik.add_account("ada")
     with pytest.raises(Invalid):
         await users.edit(world, ADMIN, account.pk, {"groups": [name]})
     group = next(group for group in await world.authentik.groups() if group.name == name)
     await world.authentik.add_to_group(group.pk, account.pk)
+    if name != "muster-admins":
+        with pytest.raises(Forbidden):
+            await users.edit(world, ADMIN, account.pk, {"groups": [name, "friends"]})
+        return
     edited = await users.edit(world, ADMIN, account.pk, {"groups": [name, "friends"]})
     assert set(edited.groups) == {name, "friends"}
 
@@ -82,6 +87,26 @@ async def test_activate_and_deactivate(active: bool) -> None:
     await users.set_active(world, ADMIN, account.pk, active=active)
     assert (await world.authentik.account(account.pk)).active is active
     assert [record["action"] for record in await world.audits()] == ["user.activate" if active else "user.deactivate"]
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+async def test_superusers_are_left_to_authentik(dry_run: bool) -> None:
+    """No way into an administrator's account, no edit, no switch, no deletion: else an admin of Muster could become one."""
+    world = furnished(0)
+    made = await new_users.create(world, ADMIN, ADA)
+    root = next(group for group in await world.authentik.groups() if group.name == "root")
+    await world.authentik.add_to_group(root.pk, made.account.pk)
+    pk, before = made.account.pk, list(world.authentik.calls)
+    for attempt in (
+        users.recovery(world, ADMIN, pk, dry_run=dry_run),
+        users.edit(world, ADMIN, pk, {"email": "me@example.test"}, dry_run=dry_run),
+        users.set_active(world, ADMIN, pk, active=False, dry_run=dry_run),
+        users.delete(world, ADMIN, pk, dry_run=dry_run),
+    ):
+        with pytest.raises(Forbidden, match="is a superuser"):
+            await attempt
+    asked = world.authentik.calls[len(before) :]
+    assert set(asked) == {"account"}
 
 
 async def test_delete() -> None:
