@@ -169,7 +169,7 @@ for found in pkgutil.walk_packages(functions.__path__, "functions."):
 
 def test_the_product_imports_what_is_deployed() -> None:
     """Whatever the product imports is in requirements.txt: what only tests have is missing in a deployment."""
-    names = [line.partition("==")[0] for line in (ROOT / "requirements.txt").read_text().splitlines()]
+    names = re.findall(r"^([\w.-]+)==", (ROOT / "requirements.txt").read_text(), re.MULTILINE)
     deployed = {re.sub(r"[-_.]+", "-", name).lower() for name in names}
     distributions = packages_distributions()
     missing = {

@@ -103,12 +103,40 @@ def test_an_old_python_is_told_what_is_missing(checkout: Path, tmp_path: Path) -
     assert "apt install" in refused.stderr
 
 
-def test_locked_files_hold_versions_only() -> None:
-    """Every line of the locked requirements pins one version; those of development are on top of the others."""
-    locked = ("", "-dev", "-synapse", "-checkov", "-import")
-    for name in (f"requirements{kind}.txt" for kind in locked):
-        lines = [line for line in (ROOT / name).read_text().splitlines() if not line.startswith("#")]
-        assert [line for line in lines if not re.fullmatch(r"[\w.-]+==[\w.+!]+|-r requirements\.txt", line)] == []
+LOCKED = tuple(f"requirements{kind}.txt" for kind in ("", "-dev", "-synapse", "-sbom", "-checkov", "-import"))
+
+
+def locked(name: str) -> dict[str, list[str]]:
+    """Each line that names a package, and the hashes below it."""
+    found: dict[str, list[str]] = {}
+    for line in (ROOT / name).read_text().splitlines():
+        if line.startswith("    --hash=sha256:"):
+            found[list(found)[-1]].append(line.removesuffix(" \\").removeprefix("    --hash=sha256:"))
+        elif not line.startswith(("#", "-r ")):
+            found[line.removesuffix(" \\")] = []
+    return found
+
+
+@pytest.mark.parametrize("name", LOCKED)
+def test_locked_files_hold_versions_and_hashes(name: str) -> None:
+    """Every package is pinned to one version, with the hashes of its files: nothing else can be installed."""
+    packages = locked(name)
+    assert [line for line in packages if not re.fullmatch(r"[a-z0-9-]+==[\w.+!]+( ; .+)?", line)] == []
+    wrong = [each for hashes in packages.values() for each in hashes if not re.fullmatch("[0-9a-f]{64}", each)]
+    assert (wrong, [line for line, hashes in packages.items() if not hashes]) == ([], [])
+
+
+def test_development_comes_on_top() -> None:
+    """requirements-dev.txt repeats nothing of requirements.txt, which it names: two versions of one package cannot be."""
+    own, shared = ({line.partition("==")[0] for line in locked(f"requirements{kind}.txt")} for kind in ("-dev", ""))
+    assert own & shared == set()
+    assert "-r requirements.txt" in (ROOT / "requirements-dev.txt").read_text().splitlines()
+
+
+def test_set_up_takes_no_package_without_its_hash(checkout: Path) -> None:
+    """pip is told to refuse what is not the file that was locked."""
+    setup(checkout)
+    assert "--require-hashes" in calls(checkout)[0]
 
 
 # ------------------------------------------------------------------ guards

@@ -1,0 +1,172 @@
+"""Writes what this release leaves behind, for the next one to read: python -m tests.releases.make
+
+Stories on the fakes, at a fixed time, until every kind of record and every task has been written; then all
+documents and all tasks into tests/releases/VERSION/, and the one secret that we make. Run it whenever a format has
+changed; once the version stands in the CHANGELOG, its files never change again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import tomllib
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from msgspec.structs import replace
+
+from shared.adapters.olm import make_account
+from shared.domain.device_account import DeviceAccount
+from shared.services import breakers, invites, jobs, onboardings, users
+from shared.services.resume import _lease
+from shared.services.self_check import self_check
+from tests.fakes.task_queue import FakeTaskQueue
+from tests.shared.services.test_encryption import PICKLE_KEY, keys, sealing
+from tests.world import ADMIN, DOMAIN, World
+
+FOLDER = Path(__file__).parent
+AT = datetime(2026, 11, 21, 12, tzinfo=UTC)
+
+
+class Remembering(FakeTaskQueue):
+    """Keeps every task that was ever handed over."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.all: list[Any] = []
+
+    async def enqueue(self, *tasks: Any) -> int:
+        self.all += tasks
+        return await super().enqueue(*tasks)
+
+
+def world() -> World:
+    made = sealing(rooms=2)
+    made.queue = Remembering()
+    made._now = AT
+    made.authentik.add_group("friends")
+    made.policy = replace(made.policy, notice=True)
+    return made
+
+
+async def at_home(world: World) -> None:
+    """Invited by link, enrolled, sealed hello and welcome on one device, and a second device later."""
+    member = f"@ada:{DOMAIN}"
+    keys(world).add_device(member, "PHONE", name="Phone")
+    await world.member(groups=("friends",), rooms=(world.policy.default_rooms[0],))
+    await world.enrolled("ada")
+    await world.work()
+    for room in world.direct_rooms_of(member):
+        world.homeserver.join(member, room.room_id)
+    await world.live(hours=1)
+    keys(world).add_device(member, "LAPTOP", name="Laptop")
+    await world.live(hours=2, on=True)
+
+
+async def without_device(world: World) -> None:
+    """Nobody to encrypt to for 14 days, then the plain notice."""
+    await world.member("bob")
+    await world.enrolled("bob", "e2")
+    await world.work()
+    for _ in range(4):
+        world.pause(days=5)
+        await world.sweep()
+        await world.work()
+
+
+async def held(world: World) -> None:
+    """With another e-mail than the invited one: held, looked at, approved."""
+    invite = await world.invite(email="cleo@example.test")
+    world.arrive("cleo")
+    world.authentik.enroll(invite.code, "cleo", email="other@example.test")
+    verdict = await world.enrolled("cleo", "e3")
+    await world.work()
+    await onboardings.approve(world, ADMIN, verdict.onboarding)
+
+
+async def by_an_admin(world: World) -> None:
+    """An account, an invite that is revoked, rooms for somebody and out of rooms again."""
+    wanted = users.Wanted("Dora", "Day", "dora@example.test", groups=("friends",), key="k1", body="b1")
+    await users.create(world, ADMIN, wanted)
+    await invites.revoke(world, ADMIN, (await world.invite("not after all")).id)
+    member = world.arrive("emil")
+    await jobs.start(world, ADMIN, jobs.Wanted("invite", member, world.policy.default_rooms, key="k2", body="b2"))
+    await world.work()
+    for room in world.policy.default_rooms:
+        world.homeserver.join(member, room)
+    await jobs.start(world, ADMIN, jobs.Wanted("remove", member, world.policy.default_rooms, "moved away"))
+    await self_check(world, [])
+
+
+async def an_outage(world: World) -> None:
+    """The homeserver is down while somebody comes in, and a sweep is under way."""
+    await world.member("finn")
+    await world.enrolled("finn", "e4")
+    await breakers.trip(world, "matrix", "the homeserver did not answer")
+    await world.work()
+    await _lease(world)
+
+
+STORIES: tuple[Callable[[World], Awaitable[None]], ...] = (at_home, without_device, held, by_an_admin, an_outage)
+
+
+def plain(value: Any) -> Any:
+    """As JSON that no store's own spelling is needed for: a time is {"time": "..."}."""
+    if isinstance(value, datetime):
+        return {"time": value.isoformat()}
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    return [plain(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def data(value: Any) -> Any:
+    """The opposite of `plain`."""
+    if isinstance(value, dict):
+        return (
+            datetime.fromisoformat(value["time"]) if set(value) == {"time"} else {k: data(v) for k, v in value.items()}
+        )
+    return [data(item) for item in value] if isinstance(value, list) else value
+
+
+async def written() -> dict[str, list[dict[str, Any]]]:
+    made = world()
+    for story in STORIES:
+        await story(made)
+    assert isinstance(made.queue, Remembering)
+    paths = [line.partition(" ")[0].replace("\x01", "/") for line in made.rows().splitlines()]
+    found = [each for each in await made.store.get_many(sorted(paths)) if each is not None]
+    return {
+        "documents": [{"path": each.path, "data": plain(each.data)} for each in found],
+        "tasks": [{"entry_point": task.entry_point, "payload": task.payload} for task in made.queue.all],
+        "secrets": [{"setting": "MATRIX_DEVICE_ACCOUNT", "value": device_account().text}],
+    }
+
+
+def device_account() -> DeviceAccount:
+    """Pickled with `PICKLE_KEY`, as a secret would be."""
+    user = f"@muster:{DOMAIN}"
+    new = make_account(user, "MUSTER", PICKLE_KEY)
+    ed25519 = new.device_keys["keys"]["ed25519:MUSTER"]
+    return DeviceAccount(
+        user_id=user, device_id="MUSTER", ed25519=ed25519, account=new.account, fallback_keys=new.fallback_keys
+    )
+
+
+def main() -> None:
+    root = FOLDER.parents[1]
+    version = tomllib.loads((root / "pyproject.toml").read_text())["project"]["version"]
+    if f"## {version}" in (root / "CHANGELOG.md").read_text():
+        sys.exit(f"{version} is released: what it has written never changes. The next one has another version.")
+    folder = FOLDER / version
+    folder.mkdir(exist_ok=True)
+    for name, rows in asyncio.run(written()).items():
+        lines = ",\n".join(json.dumps(row, ensure_ascii=False, sort_keys=True) for row in rows)
+        (folder / f"{name}.json").write_text(f"[\n{lines}\n]\n", encoding="utf-8")
+        print(f"{folder.name}/{name}.json: {len(rows)}")
+
+
+if __name__ == "__main__":
+    main()
