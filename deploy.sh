@@ -6,7 +6,7 @@
 #   --dry-run         checks and plans; changes nothing
 #   --yes             asks nothing: for a workflow
 #   --rollback        goes back to the image that was deployed before (settings and infrastructure stay as they are here)
-#   --secrets FILE    NAME=value lines for the secrets that have no value yet, instead of asking; - reads them from stdin
+#   --secrets FILE    NAME=value lines for the secrets that have no value yet, instead of asking; - (with --yes): stdin
 #   --var-file FILE   Terraform's variables; terraform.tfvars in this folder unless named
 #   --skip-tests      for a workflow that has just run them on this commit; those within the image's build run all the same
 #
@@ -46,6 +46,7 @@ parse() {
     esac
     shift
   done
+  [[ $secrets != - || -n $yes ]] || usage # what is asked would take its answers from the secrets
   [[ $project =~ ^[a-z][a-z0-9-]{4,28}[a-z0-9]$ && $region =~ ^[a-z]+-[a-z]+[0-9]+$ ]] || usage
   bucket=gs://$project-muster-state
   history=$bucket/deployments.json
@@ -107,6 +108,16 @@ check_billing() {
 check_variables() {
   [[ -f $vars ]] || die "$vars is missing: it says which homeserver, which Authentik, whom to tell." \
     "Run: cp infra/terraform/terraform.tfvars.example terraform.tfvars, then fill it in (git ignores it)."
+  check_variable project_id "$project"
+  check_variable region "$region"
+}
+
+# Another installation's settings would send this one's invites to the other's rooms.
+check_variable() {
+  local named
+  named=$(sed -n "s/^$1[[:space:]]*=[[:space:]]*\"\([^\"]*\)\".*/\1/p" "$vars")
+  [[ -z $named || $named == "$2" ]] || die "$vars is for $1 $named, and you said $2." \
+    "Name the file that belongs to it: --var-file FILE"
 }
 
 # Terraform writes its lock file at its first run; it is no part of what is deployed.
@@ -144,7 +155,7 @@ tf() { GOOGLE_OAUTH_ACCESS_TOKEN=$(gcloud auth print-access-token) terraform -ch
 
 tf_plan() { # NAME, then more of Terraform's arguments
   tf plan -input=false -lock-timeout=5m -out="$work/$1" -var-file="$vars" \
-    -var="project=$project" -var="region=$region" -var="image=$image" "${@:2}"
+    -var="project_id=$project" -var="region=$region" -var="image=$image" "${@:2}"
 }
 
 no_plan() { die "Terraform could not plan ($1)." "It says why above; planning changes nothing. Then run this again."; }
@@ -189,7 +200,7 @@ prepare_state() {
   # Each time: it may have been made, and no more, by a run that was stopped.
   [[ -n $dry_run ]] || with_project storage buckets update "$bucket" --versioning >/dev/null ||
     die "versioning of $bucket could not be switched on." "Run this again."
-  tf init -input=false -reconfigure -backend-config="bucket=${bucket#gs://}" -backend-config=prefix=terraform >/dev/null ||
+  tf init -input=false -reconfigure -backend-config="bucket=${bucket#gs://}" -backend-config=prefix=muster >/dev/null ||
     die "Terraform could not be set up." "It says why above; then run this again."
 }
 
@@ -217,8 +228,8 @@ lay_foundation() {
 digest_of() { with_project artifacts docker images describe "$1" --format='value(image_summary.digest)' 2>/dev/null || true; }
 
 find_image() {
-  registry=$(tf show -json | python scripts/deploying/plans.py registry) ||
-    die "Terraform's state names no registry." "Run this again without --dry-run: the registry is made first."
+  registry=$(tf output -raw registry) ||
+    die "Terraform does not say where the registry is." "Run this again; not as a dry run, if there was none yet."
   image=$registry/muster@$(digest_of "$registry/muster:$commit")
 }
 
@@ -245,7 +256,7 @@ keep_sbom() {
 put_secrets() {
   step "Secrets"
   read_outputs
-  python scripts/deploying/put_secrets.py "$project" "$work/outputs.json" ${secrets:+"$secrets"} ||
+  python scripts/deploying/put_secrets.py "$project" "$work/outputs.json" ${secrets:+"$secrets"} <&3 ||
     die "not every secret has a value." "It is said above; the ones that were put in stay. Then run this again."
 }
 
@@ -342,6 +353,8 @@ tell() {
 
 main() {
   parse "$@"
+  exec 3<&0
+  [[ $secrets != - ]] || exec </dev/null # nothing but put_secrets.py gets to read them
   check_folder
   check_tools
   check_login

@@ -14,16 +14,16 @@ TEXT = """\
    In Authentik's worker and server:
      MUSTER_WEBHOOK_URL     {webhook}
      MUSTER_WEBHOOK_SECRET  gcloud secrets versions access latest --secret={secret} --project={project}
-   then apply infra/authentik/blueprint.yaml. The page's own address there (redirect URI): {admin}/
+   then apply infra/authentik/blueprint.yaml. The page's own address there (redirect URI): {redirect}
 """
 
 
 def main(project: str, file: str) -> int:
     outputs = {name: each["value"] for name, each in json.loads(Path(file).read_text()).items()}
-    ids = [secret.rpartition("/")[2] for secret in outputs.get("secrets", ())]
-    secret = next((each for each in ids if "WEBHOOK" in each.upper()), "AUTHENTIK_WEBHOOK_SECRETS")
+    secret = outputs["secrets"]["AUTHENTIK_WEBHOOK_SECRETS"].split("/")[3]
     admin = str(outputs["admin_url"]).rstrip("/")
-    print(TEXT.format(admin=admin, webhook=outputs["webhook_url"], secret=secret, project=project), end="")
+    words = {"admin": admin, "webhook": outputs["webhook_url"], "redirect": outputs["authentik_redirect_uri"]}
+    print(TEXT.format(**words, secret=secret, project=project), end="")
     return 0
 
 

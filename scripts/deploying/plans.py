@@ -1,4 +1,4 @@
-"""What deploy.sh asks of Terraform's files, state and plans.
+"""What deploy.sh asks of Terraform's files and plans.
 
 plans.py foundation FOLDER          -target= for each registry and secret that is declared there, and their services
 plans.py registry <STATE            where images are pushed, from `terraform show -json`
@@ -13,7 +13,6 @@ import ast
 import json
 import re
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -37,20 +36,6 @@ def foundation(folder: Path) -> list[str]:
     if not any(kind == REGISTRY for kind, _ in found):
         raise SystemExit(f"no {REGISTRY} is declared in {folder.name}")
     return [f"{kind}.{name}" for kind, name in found if kind in FOUNDATION]
-
-
-def resources(module: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    yield from module.get("resources", ())
-    for child in module.get("child_modules", ()):
-        yield from resources(child)
-
-
-def registry(state: dict[str, Any]) -> str:
-    for resource in resources((state.get("values") or {}).get("root_module", {})):
-        if resource["type"] == REGISTRY and resource["mode"] == "managed":
-            of = resource["values"]
-            return f"{of['location']}-docker.pkg.dev/{of['project']}/{of['repository_id']}"
-    raise SystemExit(1)
 
 
 def changes(plan: dict[str, Any]) -> dict[str, list[str]]:
@@ -77,15 +62,12 @@ def read(path: str) -> Any:
 
 
 def main(verb: str, *arguments: str) -> int:
-    if verb == "registry":
-        print(registry(json.load(sys.stdin)))
-    elif verb == "within":
+    if verb == "within":
         new = unforeseen(*map(read, arguments))
         print("\n".join(new), file=sys.stderr, end="\n" if new else "")
         return len(new) > 0
-    else:
-        found = foundation(Path(arguments[0])) if verb == "foundation" else services(read(arguments[0]), arguments[1])
-        print("\n".join(f"-target={address}" for address in found))
+    found = foundation(Path(arguments[0])) if verb == "foundation" else services(read(arguments[0]), arguments[1])
+    print("\n".join(f"-target={address}" for address in found))
     return 0
 
 

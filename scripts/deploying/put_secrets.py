@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import getpass
 import json
-import re
 import secrets
 import subprocess
 import sys
@@ -22,17 +21,16 @@ from shared.settings import BY_NAME, Setting  # noqa: E402
 
 GIVEN = "AUTHENTIK_WEBHOOK_SECRETS"
 """Nobody has it before we do: made here, and set in Authentik afterwards."""
-SET_UP = ("MATRIX_PASSWORD", "MATRIX_RECOVERY_KEY", "MATRIX_DEVICE_ACCOUNT", "MATRIX_PICKLE_KEY")
+SET_UP = (
+    "MATRIX_PASSWORD",
+    "MATRIX_RECOVERY_KEY",
+    "MATRIX_DEVICE_ACCOUNT",
+    "MATRIX_PICKLE_KEY",
+    "MATRIX_REPLIES_KEY",
+)
 """Set-up asks for these, or makes them, when it is run."""
 
 Ask = Callable[[str], str]
-
-
-def setting_of(secret: str) -> Setting | None:
-    """By the secret's id, however it is written: muster-matrix-access-token is MATRIX_ACCESS_TOKEN."""
-    name = re.sub(r"[^A-Z0-9]", "_", secret.upper())
-    fitting = [each for each in BY_NAME.values() if each.secret and f"_{name}".endswith(f"_{each.name}")]
-    return max(fitting, key=lambda each: len(each.name), default=None)
 
 
 def from_file(lines: str) -> Ask:
@@ -99,8 +97,10 @@ def put(found: Mapping[str, str], gcloud: Gcloud, ask: Ask) -> list[str]:
 
 
 def main(project: str, outputs: str, file: str = "") -> int:
-    listed = json.loads(Path(outputs).read_text()).get("secrets", {}).get("value", [])
-    found = {setting.name: secret for secret in listed if (setting := setting_of(secret.rpartition("/")[2]))}
+    named = json.loads(Path(outputs).read_text())["secrets"][
+        "value"
+    ]  # projects/P/secrets/ID/versions/latest, by setting
+    found = {name: secret.split("/")[3] for name, secret in named.items() if name in BY_NAME}
     ask = from_file(sys.stdin.read() if file == "-" else Path(file).read_text()) if file else from_person
     if not file and not sys.stdin.isatty():
         ask = from_file("")

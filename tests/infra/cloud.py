@@ -34,19 +34,15 @@ EMPTY: World = {
 }
 TOKEN = "ya29.token-of-the-deployer"
 DIGEST = "sha256:{:064x}"
-SECRETS = [
-    "muster-authentik-api-token",
-    "muster-authentik-webhook-secrets",
-    "muster-matrix-access-token",
-    "muster-matrix-device-account",
-    "muster-admin-api-keys",
-]
+SECRETS = (
+    """AUTHENTIK_API_TOKEN AUTHENTIK_WEBHOOK_SECRETS ADMIN_API_KEYS MATRIX_ACCESS_TOKEN MATRIX_DEVICE_ACCOUNT""".split()
+)
 FOUNDATION: dict[str, str] = {
     "google_project_service.apis": "google_project_service",
     "google_artifact_registry_repository.images": "google_artifact_registry_repository",
     "google_secret_manager_secret.secrets": "google_secret_manager_secret",
 }
-REPOSITORY: dict[str, str] = {"location": "europe-west1", "project": "muster-test", "repository_id": "muster"}
+REGISTRY = "europe-west1-docker.pkg.dev/muster-test/muster"
 
 
 def fail(words: str) -> None:
@@ -151,24 +147,16 @@ def terraform(world: World, arguments: list[str], entry_points: list[str]) -> No
                 fail("no such bucket")
         case ["plan", *_]:
             _plan(world, arguments, entry_points)
-        case ["show"]:
-            print(json.dumps({"values": {"root_module": {"resources": _state(world)}}}))
         case ["show", plan]:
             print(Path(plan).read_text())
         case ["apply", plan]:
             _apply(world, json.loads(Path(plan).read_text()))
+        case ["output", "registry"]:
+            print(REGISTRY, end="") if world["made"] else fail("no outputs found")
         case ["output"]:
             print(json.dumps(_outputs(world, entry_points)))
         case other:
             raise AssertionError(other)
-
-
-def _state(world: World) -> list[dict[str, Any]]:
-    return [
-        {"type": kind, "mode": "managed", "values": REPOSITORY}
-        for address, kind in FOUNDATION.items()
-        if address in world["made"]
-    ]
 
 
 def _plan(world: World, arguments: list[str], entry_points: list[str]) -> None:
@@ -207,11 +195,17 @@ def _apply(world: World, plan: dict[str, Any]) -> None:
 
 
 def _outputs(world: World, entry_points: list[str]) -> dict[str, Any]:
+    base = world["base"]
     values = {
-        "admin_url": f"{world['base']}/admin",
-        "webhook_url": f"{world['base']}/enrollment_webhook",
-        "service_urls": {name: f"{world['base']}/{name}" for name in entry_points if name in world["services"]},
-        "secrets": SECRETS,
+        "admin_url": f"{base}/admin",
+        "webhook_url": f"{base}/enrollment_webhook",
+        "authentik_redirect_uri": f"{base}/admin/",
+        "registry": REGISTRY,
+        "functions": {name: {"url": f"{base}/{name}"} for name in entry_points if name in world["services"]},
+        "secrets": {
+            name: f"projects/muster-test/secrets/muster-{name.lower().replace('_', '-')}/versions/latest"
+            for name in SECRETS
+        },
     }
     return {name: {"sensitive": False, "value": value} for name, value in values.items()}
 

@@ -341,7 +341,7 @@ FAILURES: dict[str, tuple[dict[str, Any], str]] = {
     "build": ({"fails": ["gcloud builds submit"]}, "could not be built"),
     "image lost": ({"fails": ["lose-image"]}, "not in the registry"),
     "bill of materials": ({"fails": ["gcloud storage cp"]}, "what is in the image"),
-    "outputs": ({"fails": ["terraform output"]}, "outputs could not be read"),
+    "outputs": ({"fails": ["terraform output"]}, "where the registry is"),
     "secrets listed": ({"fails": ["gcloud secrets versions list"]}, "not every secret has a value"),
     "secret put in": ({"fails": ["gcloud secrets versions add muster-matrix"]}, "not every secret has a value"),
     "plan": ({"fails": ["shown"]}, "could not plan (shown)"),
@@ -438,6 +438,33 @@ def test_missing_variables_are_named(deployer: Deployer) -> None:
     done(deployer.deploy("--var-file", "../mine.tfvars"))
 
 
+def test_settings_of_another_installation_are_refused(deployer: Deployer) -> None:
+    """A terraform.tfvars that names another project or region is not this one's; one that names none, or this, is."""
+    file = deployer.checkout / "terraform.tfvars"
+    for line, words in (
+        ('project_id = "muster-prod"', "for project_id muster-prod"),
+        ('region="us-east1"', "for region"),
+    ):
+        file.write_text(f"{line}\n")
+        stopped(deployer.deploy(), words)
+    file.write_text('project_id  = "muster-test" # ours\n# region = "us-east1"\n')
+    done(deployer.deploy("--dry-run"))
+
+
+@pytest.mark.skipif(not list((ROOT / "infra" / "terraform").glob("*.tf")), reason="there is no infra/terraform yet")
+def test_terraform_has_what_the_script_relies_on() -> None:
+    """The real infra/terraform declares the variables, outputs and resources that are used here by their names."""
+    text = "\n".join(path.read_text() for path in sorted((ROOT / "infra" / "terraform").glob("*.tf")))
+    for name in ("project_id", "region", "image"):
+        assert f'variable "{name}"' in text
+    for name in ("admin_url", "webhook_url", "authentik_redirect_uri", "registry", "functions", "secrets"):
+        assert f'output "{name}"' in text
+    for kind in ("google_artifact_registry_repository", "google_secret_manager_secret", "google_cloud_run_v2_service"):
+        assert f'resource "{kind}"' in text
+    assert 'backend "gcs"' in text
+    assert (ROOT / "infra" / "terraform" / "terraform.tfvars.example").is_file()
+
+
 def test_missing_tools_are_named(deployer: Deployer, tmp_path: Path) -> None:
     """Without gcloud or terraform it says what to install."""
     bare = tmp_path / "bare"
@@ -478,6 +505,7 @@ def test_secrets_come_by_stdin_too(deployer: Deployer) -> None:
     """--secrets - reads them from standard input, as a workflow's secret store gives them."""
     done(deployer.run("muster-test", "europe-west1", "--yes", "--secrets", "-", answers=deployer.secrets.read_text()))
     assert deployer.world["secrets"]["muster-authentik-api-token"] == [PLANTED["AUTHENTIK_API_TOKEN"]]
+    assert deployer.run("muster-test", "europe-west1", "--secrets", "-").returncode == 2  # answers and secrets in one
 
 
 def test_a_webhook_secret_is_made(deployer: Deployer) -> None:
