@@ -20,8 +20,8 @@ from msgspec.structs import replace
 
 from shared.adapters.olm import make_account
 from shared.domain.device_account import DeviceAccount
-from shared.services import breakers, invites, jobs, onboardings, users
-from shared.services.resume import _lease
+from shared.services import breakers, inbox, invites, jobs, leases, new_users, onboardings, reader
+from shared.services.resume import LEASE, LEASE_FOR
 from shared.services.self_check import self_check
 from tests.fakes.task_queue import FakeTaskQueue
 from tests.shared.services.test_encryption import PICKLE_KEY, keys, sealing
@@ -53,9 +53,9 @@ def world() -> World:
 
 
 async def at_home(world: World) -> None:
-    """Invited by link, enrolled, sealed hello and welcome on one device, and a second device later."""
+    """Invited by link, enrolled, sealed hello and welcome on one device, a second device later; and an answer."""
     member = f"@ada:{DOMAIN}"
-    keys(world).add_device(member, "PHONE", name="Phone")
+    phone = keys(world).add_device(member, "PHONE", name="Phone")
     await world.member(groups=("friends",), rooms=(world.policy.default_rooms[0],))
     await world.enrolled("ada")
     await world.work()
@@ -64,6 +64,10 @@ async def at_home(world: World) -> None:
     await world.live(hours=1)
     keys(world).add_device(member, "LAPTOP", name="Laptop")
     await world.live(hours=2, on=True)
+    [direct] = world.direct_rooms_of(member)
+    keys(world).read(phone, direct.room_id)
+    keys(world).write(phone, direct.room_id, {"msgtype": "m.text", "body": "thank you"})
+    await reader.read(world)
 
 
 async def without_device(world: World) -> None:
@@ -89,8 +93,8 @@ async def held(world: World) -> None:
 
 async def by_an_admin(world: World) -> None:
     """An account, an invite that is revoked, rooms for somebody and out of rooms again."""
-    wanted = users.Wanted("Dora", "Day", "dora@example.test", groups=("friends",), key="k1", body="b1")
-    await users.create(world, ADMIN, wanted)
+    wanted = new_users.Wanted("Dora", "Day", "dora@example.test", groups=("friends",), key="k1", body="b1")
+    await new_users.create(world, ADMIN, wanted)
     await invites.revoke(world, ADMIN, (await world.invite("not after all")).id)
     member = world.arrive("emil")
     await jobs.start(world, ADMIN, jobs.Wanted("invite", member, world.policy.default_rooms, key="k2", body="b2"))
@@ -107,7 +111,10 @@ async def an_outage(world: World) -> None:
     await world.enrolled("finn", "e4")
     await breakers.trip(world, "matrix", "the homeserver did not answer")
     await world.work()
-    await _lease(world)
+    await inbox.keep(
+        world, [{"type": "m.room.encrypted", "sender": f"@finn:{DOMAIN}", "content": {"sender_key": "not known yet"}}]
+    )
+    await leases.take(world, LEASE, LEASE_FOR)
 
 
 STORIES: tuple[Callable[[World], Awaitable[None]], ...] = (at_home, without_device, held, by_an_admin, an_outage)

@@ -24,13 +24,16 @@ from shared.domain.invites import Invite
 from shared.domain.jobs import Job
 from shared.domain.onboarding import Onboarding, Step
 from shared.domain.records import Record
+from shared.domain.replies import Reply
 from shared.ports import Create, Task
 from shared.repositories import AUDIT, INVITES, JOBS, ONBOARDINGS
 from shared.services import jobs
 from shared.services.breakers import Breaker
 from shared.services.encryption import Letter
+from shared.services.inbox import Unopened
 from shared.services.messaging import DirectRoom
 from shared.services.new_users import Request
+from shared.services.position import Position
 from tests.fakes.chat import FakeRoom
 from tests.releases.make import data, world
 from tests.shared.services.test_encryption import PICKLE_KEY
@@ -48,6 +51,9 @@ RECORDS: dict[str, type[Record]] = {
     r"breakers/[^/]+": Breaker,
     r"direct_rooms/[^/]+": DirectRoom,
     r"letters/[^/]+": Letter,
+    r"replies/[^/]+": Reply,
+    r"to_device/[^/]+": Unopened,
+    r"installation/reader": Position,
     r"user_requests/[^/]+": Request,
 }
 """The documents that are records, by their paths. Never take a line away that a release has written."""
