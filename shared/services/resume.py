@@ -7,6 +7,7 @@ a lease; every part may fail without keeping the others from their work.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
@@ -143,10 +144,14 @@ async def _again(ports: Ports, stored: Stored[Step]) -> int:
     if step.state not in OPEN:
         await _running_again(ports, step.parent)
     try:
-        await ports.documents.write(stored.replaced(scheduled))
+        [version] = await ports.documents.write(stored.replaced(scheduled))
     except Outpaced:
         return 0  # it is on its way after all
-    await enqueue(ports, [scheduled])
+    if not await enqueue(ports, [scheduled]):
+        # There is no task that is merely slow: the next sweep need not be patient.
+        overdue = scheduled.but(due_at=now - _patience(scheduled))
+        with contextlib.suppress(MusterError):
+            await ports.documents.write(Replace(stored.path, overdue.data(), version))
     note("sweep: a step goes on", was=step.state, waited_for=step.waits_for, attempt=step.attempts)
     return 1
 

@@ -56,6 +56,24 @@ async def test_enqueued_never() -> None:
     await at_home(world, onboarding, MEMBER)
 
 
+async def test_a_lost_enqueue_is_not_waited_for() -> None:
+    """However often the queue was down: once it is back, the next sweep enqueues. Patience is for a queue that is slow."""
+    world, onboarding = await begun()
+    world.queue.tasks.clear()
+    for _ in range(6):
+        world.pause(minutes=2)
+        world.queue.fail_next(99)
+        await resume(world)
+        assert world.queue.tasks == {}
+    assert max(step.generation for step in (await world.steps(onboarding)).values()) == 6
+    world.queue._failures = 0
+    world.pause(seconds=1)
+    await resume(world)
+    assert world.queue.tasks
+    await world.live()
+    await at_home(world, onboarding, MEMBER)
+
+
 async def test_an_expired_claim_is_taken_over() -> None:
     """A step whose holder died is run again after its claim has lapsed, not before."""
     world, onboarding = await begun()
