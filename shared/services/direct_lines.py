@@ -78,13 +78,15 @@ async def completed(keys: Keys, room_id: str, timeline: Timeline, since: str) ->
     return (*reversed(older), *timeline.events)
 
 
-async def note_joined(ports: Ports, matrix_id: str, joined: bool) -> bool:
-    """Whether that is news."""
-    path = direct_path(matrix_id)
+async def note_joined(ports: Ports, room: DirectRoom, joined: bool) -> bool:
+    """Whether that is news. Of the direct room alone: a member may also be in the one for what is not encrypted."""
+    path = direct_path(room.matrix_id)
 
     async def attempt() -> bool:
         document = await ports.documents.get(path)
-        if document is None or document.data.get("joined", False) == joined:
+        if document is None or document.data["room_id"] != room.room_id:
+            return False
+        if document.data.get("joined", False) == joined:
             return False
         await ports.documents.write(Replace(path, document.data | {"joined": joined}, document.version))
         return True

@@ -74,7 +74,7 @@ async def _round(ports: Ports, held: _Held) -> tuple[Arrivals, int]:
         new += await replies.keep(ports, room, events)
         there = membership(events, room.matrix_id)
         if there is not None:
-            new += await note_joined(ports, room.matrix_id, there == "join")
+            new += await note_joined(ports, room, there == "join")
     await _advance(ports, held, document, came.position, lines.ordinary)
     return came, new
 

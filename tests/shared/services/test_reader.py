@@ -13,7 +13,8 @@ from shared.domain.errors import Outpaced, Refused, Unreachable
 from shared.domain.replies import NEVER, NO_KEY
 from shared.ports import Create, Data, Delete
 from shared.services import reader
-from shared.services.messaging import direct_path
+from shared.services.direct_lines import note_joined
+from shared.services.messaging import DirectRoom, direct_path
 from shared.services.position import POSITION
 from shared.services.replies import IN_PLAIN, shown
 from tests.fakes.devices import MemberDevice
@@ -35,6 +36,12 @@ async def welcomed() -> tuple[World, MemberDevice]:
     await world.sweep()
     keys(world).read(phone, direct(world))
     return world, phone
+
+
+async def stored(world: World, path: str) -> Data:
+    document = await world.store.get(path)
+    assert document is not None
+    return document.data
 
 
 def text(body: str) -> Data:
@@ -86,6 +93,18 @@ async def test_who_writes_first_is_read_too() -> None:
     answer(world, keys(world).add_device(ADA))
     await reader.read(world)
     assert await seen(world) == [("thank you", "")]
+
+
+async def test_only_the_direct_room_counts_as_joined() -> None:
+    """Who comes into the room for what is not encrypted has not joined the direct room by that."""
+    world, _ = await welcomed()
+    path = direct_path(ADA)
+    own = DirectRoom.of(await stored(world, path))
+    elsewhere = own.but(room_id="!notice:fake.test")
+    assert own.joined
+    assert not await note_joined(world, elsewhere, False)
+    assert DirectRoom.of(await stored(world, path)).joined
+    assert await note_joined(world, own, False)
 
 
 async def test_a_later_device_answers() -> None:
