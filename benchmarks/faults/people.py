@@ -19,9 +19,10 @@ PATIENCE = 60
 
 
 def usernames(count: int) -> list[str]:
+    """Unlike each other, and unlike those of any other call on the same homeserver."""
     made: dict[str, None] = {}
     while len(made) < count:
-        made[suggested_username("soak", secrets.randbits(48))] = None
+        made[suggested_username(f"soak{secrets.token_hex(4)}", secrets.randbits(48))] = None
     return list(made)
 
 
