@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any, Generic, TypeVar
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from shared.domain.audit import Audit
 from shared.domain.errors import NotFound
@@ -108,14 +109,20 @@ EXPIRING: tuple[str, ...] = ("leases", "replies", "room_keys", "to_device")
 
 async def steps_of(documents: Documents, parent: str) -> list[Stored[Step]]:
     """All steps of an onboarding or a job, in the order of their names."""
-    steps: list[Stored[Step]] = []
-    cursor: str | None = None
+    found = await every(documents, Query(f"{parent}/steps"))
+    return [Stored(Step.of(item.data), item.path, item.version) for item in found]
+
+
+async def every(documents: Documents, query: Query) -> list[Document]:
+    """All pages of a query whose answer is known to be small enough to hold."""
+    items: list[Document] = []
+    following = replace(query, limit=200)
     while True:
-        page = await documents.query(Query(f"{parent}/steps", limit=200, cursor=cursor))
-        steps += [Stored(Step.of(item.data), item.path, item.version) for item in page.items]
-        cursor = page.next_cursor
-        if cursor is None:
-            return steps
+        page = await documents.query(following)
+        items += page.items
+        if page.next_cursor is None:
+            return items
+        following = replace(following, cursor=page.next_cursor)
 
 
 def audit_write(record: Audit) -> Create:

@@ -14,14 +14,13 @@ from shared import logs
 from shared.domain.errors import Invalid, MusterError, NotFound, TryLater
 from shared.repositories import usable_id
 from shared.services.actions import actions_of
+from shared.services.breakers import neighbour_of
 from shared.services.context import whose
 from shared.services.steps import run_step
 from shared.settings import Concern
 from shared.wiring import wiring
 
 PARENTS = {"onboarding": "onboardings", "job": "jobs"}
-NEIGHBOUR: dict[str, Concern] = {"update_account": "authentik"}
-"""Whose settings an entry point needs; Matrix's, where nothing is said."""
 
 
 class Again(MusterError):
@@ -36,7 +35,7 @@ async def run(request: Request, entry_point: str) -> Response:
 
     async def handle(request: Request) -> Response:
         http.only(request, "POST")
-        await verify_invoker(request, entry_point, "store", "onboarding", NEIGHBOUR.get(entry_point, "matrix"))
+        await verify_invoker(request, entry_point, "store", "onboarding", neighbour_of(entry_point))
         parent, step, generation = parse(http.read_json(await http.read_body(request)))
         logs.within(**whose(f"{parent}/steps/{step}"))
         try:

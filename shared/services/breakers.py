@@ -7,6 +7,7 @@ neighbour wait without trying; `resume_onboardings` probes, and lets them go on.
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Literal
 
 from shared.domain.errors import Limited, MusterError, TryLater, Unreachable
 from shared.domain.records import Record
@@ -15,8 +16,11 @@ from shared.services.context import Ports, log, note
 
 TRIP_AFTER = 5
 NAMES = {"matrix": "Matrix", "authentik": "Authentik"}
-NEIGHBOUR = {"update_account": "authentik"}
-"""Which neighbour an entry point needs; Matrix, where nothing is said."""
+
+
+def neighbour_of(entry_point: str) -> Literal["authentik", "matrix"]:
+    """Which one an entry point for tasks needs."""
+    return "authentik" if entry_point == "update_account" else "matrix"
 
 
 class Breaker(Record, frozen=True, kw_only=True):

@@ -13,7 +13,7 @@ from shared.domain.audit import audit
 from shared.domain.errors import Conflict, NotFound
 from shared.domain.onboarding import Onboarding
 from shared.ports import Delete, Document, Documents, Op, Query
-from shared.repositories import ONBOARDINGS, audit_write
+from shared.repositories import ONBOARDINGS, audit_write, every
 from shared.services import matrix_ids
 from shared.services.context import Actor, Ports
 from shared.services.messaging import direct_path, notice_path
@@ -125,11 +125,4 @@ async def _all(documents: Documents, collection: str, field: str, op: Op, value:
 
 
 async def _read(documents: Documents, collection: str, where: Iterable[tuple[str, Op, object]]) -> list[Document]:
-    items: list[Document] = []
-    cursor: str | None = None
-    while True:
-        page = await documents.query(Query(collection, list(where), limit=200, cursor=cursor))
-        items += page.items
-        cursor = page.next_cursor
-        if cursor is None:
-            return items
+    return await every(documents, Query(collection, list(where)))

@@ -13,6 +13,7 @@ from shared.domain import ids, members
 from shared.domain.errors import Conflict, Invalid, MusterError, Outpaced
 from shared.domain.records import Record
 from shared.ports import Account, Create, Delete, Directory, Group, Query, Replace
+from shared.repositories import Stored
 from shared.services.context import Actor, Ports
 from shared.services.enroll import Start, begin
 from shared.services.groups import check_grantable
@@ -88,8 +89,8 @@ async def create(ports: Ports, actor: Actor, wanted: Wanted, *, dry_run: bool = 
     groups, known = await asyncio.gather(check_grantable(ports, wanted.groups), _known(ports, name, wanted))
     if dry_run:
         return await _dry(ports, actor, wanted)
-    if known and known.made:
-        account = await (await ports.directory()).account(known.account_pk)
+    if known and known.record.made:
+        account = await (await ports.directory()).account(known.record.account_pk)
         return Made(account, await view(ports, ids.onboarding_id(account.uid)), secret_shown=True)
     request = await _resumed(ports, known) if known else await _intent(ports, actor, wanted, name)
     try:
@@ -101,25 +102,24 @@ async def create(ports: Ports, actor: Actor, wanted: Wanted, *, dry_run: bool = 
         raise
 
 
-async def _known(ports: Ports, name: str, wanted: Wanted) -> Request | None:
+async def _known(ports: Ports, name: str, wanted: Wanted) -> Stored[Request] | None:
     document = await ports.documents.get(f"user_requests/{name}") if wanted.key else None
     if document is None:
         return None
-    request = Request.of(document.data)
-    if request.body != wanted.body:
+    known = Stored(Request.of(document.data), document.path, document.version)
+    if known.record.body != wanted.body:
         raise Conflict("this Idempotency-Key was used with another body", "Use a new key for a new user.")
-    return request
+    return known
 
 
-async def _resumed(ports: Ports, request: Request) -> Request:
+async def _resumed(ports: Ports, known: Stored[Request]) -> Request:
     """One that was begun and not finished, unless somebody is at it. Raises `Conflict`."""
-    document = await ports.documents.get(_path(request))
-    busy = Request.of(document.data).busy_until if document else None
-    again = request.but(busy_until=ports.now() + BUSY)
+    busy = known.record.busy_until
+    if busy is not None and busy > ports.now():
+        raise _being_made()
+    again = known.record.but(busy_until=ports.now() + BUSY)
     try:
-        if document is None or (busy is not None and busy > ports.now()):
-            raise Outpaced(_path(request))
-        await ports.documents.write(Replace(document.path, again.data(), document.version))
+        await ports.documents.write(known.replaced(again))
     except Outpaced as error:
         raise _being_made() from error
     return again

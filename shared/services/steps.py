@@ -94,7 +94,7 @@ class Claimed(Conflict):
 async def run_step(ports: Ports, parent: str, name: str, generation: int | None, actions: Mapping[str, Action]) -> str:
     """Answers the state the step is in afterwards. Raises `TryLater` for a passing fault that was
     recorded, `Claimed` while somebody else has it, `NotFound` for a step that does not exist."""
-    neighbour = next(breakers.NEIGHBOUR.get(ENTRY_POINTS[kind], "matrix") for kind in actions)
+    neighbour = next(breakers.neighbour_of(ENTRY_POINTS[kind]) for kind in actions)
     found = await _read(ports, parent, name, neighbour)
     step = found.step.record
     if step.kind not in actions:

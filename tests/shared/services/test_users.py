@@ -7,20 +7,8 @@ from msgspec.structs import replace
 
 from shared.domain.errors import Forbidden, Invalid, NotFound, Unreachable
 from shared.services import new_users, users
-from shared.services.new_users import Wanted
-from tests.world import ADMIN, World
-
-ADA = Wanted("Ada", "Lovelace", "ada@example.test")
-
-
-def furnished(rooms: int = 1) -> World:
-    world = World()
-    world.furnish(rooms)
-    for name in ("friends", "muster-admins"):
-        world.authentik.add_group(name)
-    world.authentik.add_group("root", superuser=True)
-    world.authentik.add_group("child", parents=("root",))
-    return world
+from tests.shared.services.test_new_users import ADA, furnished
+from tests.world import ADMIN
 
 
 async def test_recovery_later() -> None:
