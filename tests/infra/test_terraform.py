@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from functions.tasks import NEIGHBOUR, task_url
+from functions.tasks import task_url
 from main import ENTRY_POINTS
 from shared.domain.onboarding import backoff
 from shared.repositories import EXPIRING, GROUP_FIELDS, QUERIES
+from shared.services.breakers import neighbour_of
 from shared.services.resume import LEASE_FOR
 from shared.services.steps import CLAIM
 from shared.settings import SECRET_NAME, SETTINGS, Concern, Settings
@@ -48,7 +49,7 @@ NEEDS: Mapping[str, tuple[Concern, ...]] = {
 
 
 def needs(name: str) -> tuple[Concern, ...]:
-    return NEEDS.get(name) or ("tasks", "store", "onboarding", NEIGHBOUR.get(name, "matrix"))
+    return NEEDS.get(name) or ("tasks", "store", "onboarding", neighbour_of(name))
 
 
 # ------------------------------------------------------------------ Terraform itself
@@ -222,7 +223,7 @@ def test_secrets_of_each(everything: Run) -> None:
     assert not any("MATRIX_RECOVERY_KEY" in secrets for secrets in may_read.values())
     for name, kind in ENTRY_POINTS.items():
         if kind == "task":
-            assert all(secret.startswith(NEIGHBOUR.get(name, "matrix").upper()) for secret in may_read[name])
+            assert all(secret.startswith(neighbour_of(name).upper()) for secret in may_read[name])
 
 
 def test_no_secret_for_the_whole_project(everything: Run) -> None:
