@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.routing import compile_path
 
 from functions import http
-from functions.admin import audit, checks, figures, invites, jobs, onboardings, rooms, users
+from functions.admin import audit, checks, figures, indoc, invites, jobs, onboardings, removal_reasons, rooms, users
 from functions.admin.models import Problem
 from shared.domain.errors import Invalid, MusterError, NotFound, Rejected
 from shared.settings import Concern
@@ -34,8 +34,10 @@ NEEDS: dict[ModuleType, tuple[tuple[Concern, ...], tuple[Concern, ...]]] = {
     invites: (("store",), ("store", "authentik", "onboarding")),
     users: (("authentik",), ("store", "authentik", "onboarding", "tasks")),
     onboardings: (("store",), ("store", "onboarding", "tasks")),
-    rooms: (("matrix",), ("store", "matrix", "tasks")),
+    rooms: (("matrix",), ("store", "matrix", "onboarding", "tasks")),
     jobs: (("store",), ("store",)),
+    removal_reasons: (("store",), ("store",)),
+    indoc: (("store", "matrix", "onboarding"), ("store",)),
     audit: (("store",), ("store",)),
     checks: ((), ()),
     figures: (("store", "watch"), ("store",)),

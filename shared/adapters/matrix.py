@@ -17,9 +17,9 @@ from shared.adapters.matrix_check import self_check
 from shared.adapters.matrix_client import CLIENT, StrictClient, ask, connect, path_of
 from shared.adapters.matrix_keys import MatrixKeys
 from shared.adapters.matrix_listing import RoomReader
-from shared.adapters.matrix_rooms import Creation, creation_of, event_with, power_of
+from shared.adapters.matrix_rooms import Creation, creation_of, event_with, power_of, residents_of
 from shared.domain.errors import NotFound, Refused
-from shared.ports import Data, Finding, Identity, Membership, Power, Room
+from shared.ports import Data, Finding, Identity, Membership, Power, Resident, Room
 
 ENCRYPTION = {"type": "m.room.encryption", "state_key": "", "content": {"algorithm": "m.megolm.v1.aes-sha2"}}
 
@@ -164,6 +164,15 @@ class MatrixChat(MatrixKeys):
     async def rooms_of(self, user_id: str) -> list[Room]:
         """Without topics where the admin API answers."""
         return await self._reader.rooms_of(user_id)
+
+    async def residents(self, room_id: str) -> list[Resident]:
+        members = self.client.call("GET", f"{path_of(CLIENT, 'rooms', room_id, 'members')}?membership=join")
+        levels = self.client.state(room_id, "m.room.power_levels")
+        said, known, creation = await asyncio.gather(members, levels, self._creation(room_id))
+        return residents_of(said.data.get("chunk") or (), known, creation)
+
+    async def joined_among(self, user_id: str, rooms: Sequence[str]) -> set[str]:
+        return await self._reader.joined_among(user_id, rooms)
 
     async def direct_rooms(self) -> dict[str, list[str]]:
         try:

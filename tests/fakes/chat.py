@@ -8,10 +8,11 @@ import itertools
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from shared.domain.errors import Conflict, Limited, NotFound, Refused
-from shared.ports import Data, Finding, Identity, Membership, Power, Room
+from shared.ports import Data, Finding, Identity, Membership, Power, Resident, Room
 
 CREATOR = 2**53
 _T = TypeVar("_T")
@@ -19,7 +20,7 @@ _T = TypeVar("_T")
 
 @dataclass
 class FakeRoom:
-    """`members`: user to membership state. `powers`: user to level. `events`: oldest first."""
+    """`members`: user to membership state; `since`: when they joined, by `clock`. `powers`: user to level. `events`: oldest first."""
 
     room_id: str
     name: str
@@ -37,6 +38,7 @@ class FakeRoom:
     members: dict[str, str] = field(default_factory=dict)
     direct: set[str] = field(default_factory=set)
     events: list[Data] = field(default_factory=list)
+    since: dict[str, float] = field(default_factory=dict)
 
     def power_of(self, user_id: str) -> int:
         return CREATOR if user_id in self.creators else self.powers.get(user_id, self.users_default)
@@ -108,11 +110,18 @@ class FakeChat:
         )
         members = {creator: "join", **more.pop("members", {})}
         full = f"#{alias}:{self.domain}" if alias else ""
-        self.homes[room_id] = FakeRoom(room_id, name, alias=full, members=members, **(power | more))
+        since = dict.fromkeys(members, self.clock())
+        self.homes[room_id] = FakeRoom(room_id, name, alias=full, members=members, since=since, **(power | more))
         return room_id
 
     def join(self, user_id: str, room_id: str) -> None:
+        if self.homes[room_id].members.get(user_id) != "join":
+            self.homes[room_id].since[user_id] = self.clock()
         self.homes[room_id].members[user_id] = "join"
+
+    def rename(self, user_id: str, room_id: str) -> None:
+        """A new display name: their membership is written anew."""
+        self.homes[room_id].since[user_id] = self.clock()
 
     def leave(self, user_id: str, room_id: str) -> None:
         self.homes[room_id].members[user_id] = "leave"
@@ -229,6 +238,19 @@ class FakeChat:
     @_port
     async def rooms_of(self, user_id: str) -> list[Room]:
         return _sorted([room for room in self._mine() if user_id in room.joined()])
+
+    @_port
+    async def residents(self, room_id: str) -> list[Resident]:
+        room = self._inside(room_id)
+        found = []
+        for user in room.joined():
+            at = datetime.fromtimestamp(room.since.get(user, self.clock()), UTC)
+            found.append(Resident(user, user[1:].partition(":")[0], at, room.power_of(user)))
+        return sorted(found, key=lambda resident: (resident.since, resident.user_id))
+
+    @_port
+    async def joined_among(self, user_id: str, rooms: Sequence[str]) -> set[str]:
+        return {room.room_id for room in self._mine() if room.room_id in rooms and user_id in room.joined()}
 
     @_port
     async def direct_rooms(self) -> dict[str, list[str]]:
