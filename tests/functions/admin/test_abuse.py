@@ -22,9 +22,19 @@ WITH_BODY = [
     ("POST", "/api/onboardings/ob_x/skip"),
     ("POST", "/api/rooms/invite"),
     ("POST", "/api/rooms/remove"),
+    ("POST", "/api/users/2/offboard"),
+    ("PUT", "/api/removal_reasons/rules"),
 ]
 OPTIONAL_BODY = [("POST", "/api/users/2/onboard"), ("POST", "/api/onboardings/ob_x/retry")]
-LISTS = ["/api/invites", "/api/users", "/api/onboardings", "/api/rooms", "/api/audit"]
+LISTS = [
+    "/api/invites",
+    "/api/users",
+    "/api/onboardings",
+    "/api/rooms",
+    "/api/audit",
+    "/api/removal_reasons",
+    "/api/indoc",
+]
 ODD_BODIES: dict[str, bytes] = {
     "nothing": b"",
     "blanks": b"  \n ",
@@ -113,6 +123,7 @@ KNOWN: dict[str, set[str]] = {
     "/api/users/2/deactivate": {"POST"},
     "/api/users/2/recovery": {"POST"},
     "/api/users/2/onboard": {"POST"},
+    "/api/users/2/offboard": {"POST"},
     "/api/onboardings": {"GET"},
     "/api/onboardings/ob_x": {"GET"},
     "/api/onboardings/ob_x/retry": {"POST"},
@@ -124,6 +135,11 @@ KNOWN: dict[str, set[str]] = {
     "/api/rooms/remove": {"POST"},
     "/api/members/@a:b.test/rooms": {"GET"},
     "/api/jobs/job_x": {"GET"},
+    "/api/removal_reasons": {"GET"},
+    "/api/removal_reasons/rules": {"GET", "PUT", "DELETE"},
+    "/api/indoc": {"GET"},
+    "/api/indoc/@a:b.test/pause": {"POST"},
+    "/api/indoc/@a:b.test/resume": {"POST"},
     "/api/audit": {"GET"},
     "/api/metrics": {"GET"},
     "/api/costs": {"GET"},

@@ -34,6 +34,7 @@ POST /api/users/{pk}/activate
 POST /api/users/{pk}/deactivate
 POST /api/users/{pk}/recovery
 POST /api/users/{pk}/onboard
+POST /api/users/{pk}/offboard
 GET /api/onboardings
 GET /api/onboardings/{onboarding_id}
 POST /api/onboardings/{onboarding_id}/retry
@@ -45,6 +46,13 @@ GET /api/members/{matrix_id}/rooms
 POST /api/rooms/invite
 POST /api/rooms/remove
 GET /api/jobs/{job_id}
+GET /api/removal_reasons
+GET /api/removal_reasons/{reason_id}
+PUT /api/removal_reasons/{reason_id}
+DELETE /api/removal_reasons/{reason_id}
+GET /api/indoc
+POST /api/indoc/{matrix_id}/pause
+POST /api/indoc/{matrix_id}/resume
 GET /api/audit
 GET /api/health
 GET /api/self-check
@@ -67,7 +75,11 @@ FIELDS = {
     "Retry": "steps",
     "Skip": "step reason",
     "RoomsInvite": "matrix_id rooms",
-    "RoomsRemove": "matrix_id rooms reason",
+    "RoomsRemove": "matrix_id rooms reason template message message_required",
+    "Offboard": "reason template message message_required keep_rooms matrix_ids",
+    "ReasonOut": "id label reason message",
+    "IndocItem": "matrix_id since hours onboarding state nudge_at remove_at",
+    "MemberRooms": "items live age_seconds",
     "CheckOut": "name ok detail fix",
     "Problem": "type title status detail errors",
     "Invites": "items next_cursor total",
@@ -80,6 +92,9 @@ API = schemathesis.openapi.from_dict(DOCUMENT)
 API.app = application("admin")
 API.config.update(base_url="http://testserver")
 EXAMPLES = 20
+MAKES = tuple(
+    f"POST /api/{path}" for path in ("invites", "users", "users/{pk}/offboard", "rooms/invite", "rooms/remove")
+)
 
 
 def operations() -> dict[str, dict[str, Any]]:
@@ -93,7 +108,14 @@ def operations() -> dict[str, dict[str, Any]]:
 def test_every_route_of_the_contract_is_there() -> None:
     """Whatever callers rely on is a route, and the table of methods that the other tests use knows no other."""
     assert set(CONTRACT) <= set(operations())
-    sample = {"invite_id": "inv_x", "pk": "2", "onboarding_id": "ob_x", "matrix_id": "@a:b.test", "job_id": "job_x"}
+    sample = {
+        "invite_id": "inv_x",
+        "pk": "2",
+        "onboarding_id": "ob_x",
+        "matrix_id": "@a:b.test",
+        "job_id": "job_x",
+        "reason_id": "rules",
+    }
     known = {f"{method} {path}" for path, methods in KNOWN.items() for method in methods}
     assert {name.format(**sample) for name in operations()} == known
 
@@ -109,13 +131,20 @@ def test_every_act_can_be_tried_and_every_making_repeated() -> None:
     for name, operation in operations().items():
         taken = {parameter["name"].lower() for parameter in operation.get("parameters", [])}
         assert ("dry_run" in taken) is not name.startswith("GET"), name
-        makes = name in ("POST /api/invites", "POST /api/users", "POST /api/rooms/invite", "POST /api/rooms/remove")
-        assert ("idempotency-key" in taken) is makes, name
+        assert ("idempotency-key" in taken) is (name in MAKES), name
 
 
 def test_every_list_has_pages() -> None:
     """Whatever can grow without end takes a limit and a cursor."""
-    for path in ("/api/invites", "/api/users", "/api/onboardings", "/api/rooms", "/api/audit"):
+    for path in (
+        "/api/invites",
+        "/api/users",
+        "/api/onboardings",
+        "/api/rooms",
+        "/api/audit",
+        "/api/removal_reasons",
+        "/api/indoc",
+    ):
         taken = {parameter["name"]: parameter["schema"] for parameter in operations()[f"GET {path}"]["parameters"]}
         assert {"limit", "cursor"} <= set(taken)
         assert {name: taken["limit"][name] for name in ("minimum", "maximum", "default")} == {
@@ -187,6 +216,8 @@ async def _furnish(service: Service) -> None:
     body = {"matrix_id": "@ada:fake.test", "rooms": ["#ops:fake.test"]}
     IDS["job_id"] = (await service.api("POST", "/api/rooms/invite", json=body)).json()["job"]["id"]
     IDS["matrix_id"] = "@ada:fake.test"
+    IDS["reason_id"] = "rules"
+    await service.api("PUT", "/api/removal_reasons/rules", json={"label": "Rules", "reason": "broke them, {name}"})
 
 
 @API.hook
