@@ -15,6 +15,7 @@ from nio import RoomPreset
 
 from shared.adapters.matrix_check import self_check
 from shared.adapters.matrix_client import CLIENT, StrictClient, ask, connect, path_of
+from shared.adapters.matrix_errors import nonsense
 from shared.adapters.matrix_keys import MatrixKeys
 from shared.adapters.matrix_listing import RoomReader
 from shared.adapters.matrix_rooms import Creation, creation_of, event_with, power_of, residents_of
@@ -169,7 +170,10 @@ class MatrixChat(MatrixKeys):
         members = self.client.call("GET", f"{path_of(CLIENT, 'rooms', room_id, 'members')}?membership=join")
         levels = self.client.state(room_id, "m.room.power_levels")
         said, known, creation = await asyncio.gather(members, levels, self._creation(room_id))
-        return residents_of(said.data.get("chunk") or (), known, creation)
+        chunk = said.data.get("chunk")
+        if not isinstance(chunk, list):
+            raise nonsense(200)
+        return residents_of(chunk, known, creation)
 
     async def joined_among(self, user_id: str, rooms: Sequence[str]) -> set[str]:
         return await self._reader.joined_among(user_id, rooms)

@@ -63,12 +63,12 @@ def residents_of(
     """From the m.room.member events of those who have joined; what is malformed is left out."""
     said = {"users": {creation.creator: 100}} if levels is None else levels
     found = []
-    for event in members:
+    for event in (each for each in members if isinstance(each, Mapping)):
         user, content, at = event.get("state_key"), event.get("content"), event.get("origin_server_ts")
         if not isinstance(user, str) or not isinstance(content, Mapping) or content.get("membership") != "join":
             continue
         name = content.get("displayname")
-        since = datetime.fromtimestamp(min(max(at, 0), LATEST) / 1000, UTC) if isinstance(at, int) else EPOCH
+        since = datetime.fromtimestamp(min(max(at, 0), LATEST) / 1000, UTC) if type(at) is int else EPOCH
         power = _power(said, creation, user)
         found.append(Resident(user, name if isinstance(name, str) and name.strip() else _local(user), since, power))
     return sorted(found, key=lambda resident: (resident.since, resident.user_id))

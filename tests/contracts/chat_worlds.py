@@ -53,6 +53,10 @@ class World(Protocol):
         ...
 
     async def join(self, user_id: str, room_id: str) -> None: ...
+    async def rename(self, user_id: str, room_id: str) -> None:
+        """A new display name, with which their membership is written anew."""
+        ...
+
     async def leave(self, user_id: str, room_id: str) -> None: ...
     async def say(self, user_id: str, room_id: str, content: Data) -> None: ...
     async def messages(self, room_id: str) -> list[Data]: ...
@@ -96,6 +100,9 @@ class FakeWorld:
 
     async def join(self, user_id: str, room_id: str) -> None:
         self.fake.join(user_id, room_id)
+
+    async def rename(self, user_id: str, room_id: str) -> None:
+        self.fake.rename(user_id, room_id)
 
     async def leave(self, user_id: str, room_id: str) -> None:
         self.fake.leave(user_id, room_id)
@@ -166,6 +173,10 @@ class SynapseWorld:
 
     async def join(self, user_id: str, room_id: str) -> None:
         await self.call("POST", "join", room_id, by=user_id, body={})
+
+    async def rename(self, user_id: str, room_id: str) -> None:
+        body = {"displayname": f"Renamed {next(_numbers)}"}
+        await self.call("PUT", "profile", user_id, "displayname", by=user_id, body=body)
 
     async def leave(self, user_id: str, room_id: str) -> None:
         await self.call("POST", "rooms", room_id, "leave", by=user_id, body={})
