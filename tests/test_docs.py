@@ -25,6 +25,7 @@ MODULE = re.compile(r"python3? -m ([\w.]+)")
 CURL = re.compile(r'^ *muster ([^\n|#]*?)"?\$PUBLIC_URL(/[^\s"?]*)([^\n#]*)', re.MULTILINE)
 REPOSITORIES = (AUDIT, INVITES, JOBS, ONBOARDINGS)
 PLACES = {"ob_...": "{onboarding_id}", "$id": "{onboarding_id}", "17": "{pk}", "job_...": "{job_id}"}
+PLACES |= {"rules": "{reason_id}", "@ada:example.org": "{matrix_id}"}
 
 
 def name(page: Path) -> str:
