@@ -175,8 +175,8 @@ class SynapseWorld:
         await self.call("POST", "join", room_id, by=user_id, body={})
 
     async def rename(self, user_id: str, room_id: str) -> None:
-        body = {"displayname": f"Renamed {next(_numbers)}"}
-        await self.call("PUT", "profile", user_id, "displayname", by=user_id, body=body)
+        body = {"membership": "join", "displayname": f"Renamed {next(_numbers)}"}
+        await self.call("PUT", "rooms", room_id, "state", "m.room.member", user_id, by=user_id, body=body)
 
     async def leave(self, user_id: str, room_id: str) -> None:
         await self.call("POST", "rooms", room_id, "leave", by=user_id, body={})
