@@ -8,7 +8,7 @@ ours costs nobody their time.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from msgspec import Struct
@@ -89,7 +89,11 @@ async def clock(ports: Ports) -> int:
     budget, done = _Budget(), 0
     for at in range(0, len(due), CHUNK):
         people = await looked_at(ports, due[at : at + CHUNK], bot, power_of(residents, bot))
-        done += await _chunk(ports, hours, room, [person for person in people if not person.exempt], budget)
+        meant = [person for person in people if not person.exempt]
+        kept = await kept_of(ports, room, meant)
+        done += await _chunk(ports, hours, room, meant, kept, budget)
+        if budget.nudges <= 0 and meant and not any(each.nudge for each in kept.values()):
+            break  # nudges go by the length of the stay: whoever comes after these has had none either
     await ports.documents.write(Put(SEEN, seen_data(room, now, since)))
     return done
 
@@ -109,8 +113,10 @@ async def _came(
     return since
 
 
-async def _chunk(ports: Ports, hours: Clock, room: str, people: Sequence[Person], budget: _Budget) -> int:
-    kept, done = await kept_of(ports, room, people), 0
+async def _chunk(
+    ports: Ports, hours: Clock, room: str, people: Sequence[Person], kept: Mapping[str, Kept], budget: _Budget
+) -> int:
+    done = 0
     for person in people:
         wanted = _due(hours, person, kept[person.matrix_id], ports.now())
         if wanted and budget.take(wanted):
