@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
@@ -50,7 +50,7 @@ class Word(Struct, frozen=True):
 
     @property
     def folded(self) -> str:
-        return self.text.casefold()
+        return self.text.lower()
 
 
 Clause = Sequence[Word]
@@ -90,22 +90,32 @@ def _spelled(ending: re.Match[str]) -> str:
 # ------------------------------------------------------------------ wanted or not
 
 
-def _phrases(between_slashes: str) -> list[tuple[str, ...]]:
-    """The longest first."""
-    return sorted((tuple(phrase.split()) for phrase in between_slashes.split("/")), key=len, reverse=True)
+Phrases = Mapping[str, Sequence[tuple[str, ...]]]
+
+
+def _phrases(between_slashes: str) -> Phrases:
+    """By their first words, the longest first."""
+    found: dict[str, list[tuple[str, ...]]] = {}
+    for phrase in sorted((tuple(each.split()) for each in between_slashes.split("/")), key=len, reverse=True):
+        found.setdefault(phrase[0], []).append(phrase)
+    return found
 
 
 _NEUTRAL, _REFUSING, _REFUSED, _NAMING = map(_phrases, (NEUTRAL, REFUSING, REFUSED, NAMING))
 
 
-def _at(folded: Sequence[str], at: int, phrases: Sequence[tuple[str, ...]]) -> int:
+def _at(folded: Sequence[str], at: int, phrases: Phrases) -> int:
     """How many words the phrase that begins here has; 0: none does."""
-    return next((len(phrase) for phrase in phrases if tuple(folded[at : at + len(phrase)]) == phrase), 0)
+    begun = phrases.get(folded[at], ())
+    return next((len(phrase) for phrase in begun if tuple(folded[at : at + len(phrase)]) == phrase), 0)
 
 
 def _judged(clauses: Sequence[list[str]]) -> list[Clause]:
-    """Of one sentence: a refusal goes on over a list whose last word is joined by "or"."""
+    """Of one sentence: a refusal goes on over a list whose last word is joined by "or"; it may follow what it refuses."""
     refused = [_refused(clause) for clause in clauses]
+    for at, clause in enumerate(clauses):
+        if at and _at([word.lower() for word in clause], 0, _REFUSED) == len(clause):  # "football, no thanks"
+            refused[at - 1 : at + 1] = [[True] * len(clauses[each]) for each in (at - 1, at)]
     for at, clause in enumerate(refused):
         if clause and clause[-1]:
             last = _end_of_list(clauses, at)
@@ -115,7 +125,7 @@ def _judged(clauses: Sequence[list[str]]) -> list[Clause]:
 
 def _end_of_list(clauses: Sequence[list[str]], at: int) -> int:
     for following in range(at + 1, len(clauses)):
-        folded = {word.casefold() for word in clauses[following]}
+        folded = {word.lower() for word in clauses[following]}
         if len(clauses[following]) > LIST_WORDS or folded & (WISHING | TURNING):
             return at
         if folded & JOINING_REFUSED:
@@ -125,7 +135,7 @@ def _end_of_list(clauses: Sequence[list[str]], at: int) -> int:
 
 def _refused(clause: Sequence[str]) -> list[bool]:
     """For each word whether it is refused."""
-    folded = [word.casefold() for word in clause]
+    folded = [word.lower() for word in clause]
     refused, refusing, at = [False] * len(folded), False, 0
     while at < len(folded):
         neutral, refusal = _at(folded, at, _NEUTRAL), _at(folded, at, _REFUSING) or (at == 0 and folded[0] == "not")
@@ -153,7 +163,7 @@ def _refused(clause: Sequence[str]) -> list[bool]:
 def _words(clause: Sequence[str], refused: Sequence[bool]) -> list[Word]:
     names = _names(clause)
     return [
-        Word(text, not unwanted, text.casefold() in SMALL, text.casefold() in GLUE, at in names)
+        Word(text, not unwanted, text.lower() in SMALL, text.lower() in GLUE, at in names)
         for at, (text, unwanted) in enumerate(zip(clause, refused, strict=True))
     ]
 
@@ -161,7 +171,7 @@ def _words(clause: Sequence[str], refused: Sequence[bool]) -> list[Word]:
 def _names(clause: Sequence[str]) -> set[int]:
     """Capitalized words after "my name is", or before "here" at the beginning; "I'm German" is a name to us as well,
     "I'm Python developer" is none."""
-    folded = [word.casefold() for word in clause]
+    folded = [word.lower() for word in clause]
     found = set[int]()
     for at in range(len(clause)):
         if begun := _at(folded, at, _NAMING):

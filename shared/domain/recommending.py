@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import accumulate
 
 from msgspec import Struct
 
@@ -24,7 +25,10 @@ NEAR_BEST = 0.6
 another that mentions a film is no answer to "films"."""
 PHRASE_WORDS = 3
 MOST_ASKED = 40
-"""Of a long text the rarest words decide: a question stays as quick as it is for a short one."""
+MOST_PASSAGES = 10_000
+MOST_PHRASES = 60
+"""Of a long text the rarest words decide, and only so many phrases are tried: it is answered as quickly as a short one.
+Nobody's introduction is so long."""
 MOST_REASONS = 3
 
 
@@ -104,8 +108,13 @@ def _is_one_thing(words: Sequence[Word]) -> bool:
 
 
 def rarest(asked: Iterable[Asked], passages_with: Mapping[str, int]) -> list[Asked]:
-    """The `MOST_ASKED` with the fewest passages; among the same, as they were written."""
-    return sorted(asked, key=lambda each: passages_with[each.words])[:MOST_ASKED]
+    """Those with the fewest passages: at most `MOST_ASKED`, in at most `MOST_PASSAGES`, but the first in any case.
+    `passages_with`: of what is sought, at most."""
+    costs = [(sum(passages_with[sought] for sought, _ in each.variants), each) for each in asked]
+    costs.sort(key=lambda pair: pair[0])
+    sums = accumulate(cost for cost, _ in costs)
+    chosen = [each for (_, each), passages in zip(costs, sums, strict=True) if passages <= MOST_PASSAGES]
+    return (chosen or [each for _, each in costs[:1]])[:MOST_ASKED]
 
 
 # ------------------------------------------------------------------ what it adds up to

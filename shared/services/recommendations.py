@@ -107,7 +107,7 @@ def furnish(ports: Ports, rooms: Sequence[Room], categories: Sequence[Category])
     passages = {room.room_id: _passage(room, categories) for room in rooms}
     index = ports.index(list(passages.values()), recommending.WEIGHTS)
     named = [word for category in categories for word in (category.name, *category.keywords, *category.synonyms)]
-    return Shelf(passages, index, _synonyms(index, categories), frozenset(_normal(word).casefold() for word in named))
+    return Shelf(passages, index, _synonyms(index, categories), frozenset(_normal(word).lower() for word in named))
 
 
 def _passage(room: Room, categories: Sequence[Category]) -> Passage:
@@ -158,11 +158,11 @@ def _shown(ready: Shelf, ranked: Ranked) -> Recommendation:
 
 
 def _passages_with(ready: Shelf, asked: Sequence[Asked]) -> dict[str, int]:
-    """At most: what each is asked as can be in no more passages than the rarest of its words."""
-    stems = ready.index.stems([each.words for each in asked])
+    """At most: what is sought can be in no more passages than the rarest of its words."""
+    sought = [word for each in asked for word, _ in each.variants]
     return {
-        each.words: min((ready.index.known(stem) for stem in stemmed), default=0)
-        for each, stemmed in zip(asked, stems, strict=True)
+        word: min((ready.index.known(stem) for stem in stemmed), default=0)
+        for word, stemmed in zip(sought, ready.index.stems(sought), strict=True)
     }
 
 
@@ -170,39 +170,47 @@ def understood(ready: Shelf, text: str) -> list[Asked]:
     """What a room or a category knows of it, each once. Who wants it somewhere and refuses it elsewhere wants it."""
     clauses = introductions.read(text)
     words = sorted({word.folded for clause in clauses for word in clause})
-    stems = dict(zip(words, ready.index.stems(words), strict=True))
+    reader = _Reader(ready, dict(zip(words, ready.index.stems(words), strict=True)))
     found: dict[Stems, Asked] = {}
-    for clause in clauses:
-        for stemmed, asked in _things(ready, clause, stems):
-            if stemmed not in found or (asked.wanted and not found[stemmed].wanted):
-                found[stemmed] = asked
+    for stemmed, asked in (thing for clause in clauses for thing in reader.things(clause)):
+        if stemmed not in found or (asked.wanted and not found[stemmed].wanted):
+            found[stemmed] = asked
     return list(found.values())
 
 
-def _things(ready: Shelf, clause: Clause, stems: Mapping[str, Stems]) -> list[tuple[Stems, Asked]]:
-    """The longest phrases that something is known of, from the left; else single words."""
-    found, at = [], 0
-    while at < len(clause):
-        phrase = next((each for each in recommending.phrases_from(clause, at) if _is_known(ready, each, stems)), "")
-        words = phrase or (clause[at].text if _counts(ready, clause[at], stems) else "")
-        if words:
-            stemmed = _stems_of(words, stems)
-            found.append((stemmed, Asked(words, clause[at].wanted, ready.synonyms.get(stemmed, ()))))
-        at += len(phrase.split()) or 1
-    return found
+class _Reader(Struct):
+    """Of one text. `stems`: of each of its words. `tries`: phrases that may still be asked of the index."""
 
+    ready: Shelf
+    stems: Mapping[str, Stems]
+    tries: int = recommending.MOST_PHRASES
 
-def _stems_of(words: str, stems: Mapping[str, Stems]) -> Stems:
-    return tuple(stem for word in words.split() for stem in stems[word.casefold()])
+    def things(self, clause: Clause) -> list[tuple[Stems, Asked]]:
+        """The longest phrases that something is known of, from the left; else single words."""
+        found, at = [], 0
+        while at < len(clause):
+            phrase = next((each for each in recommending.phrases_from(clause, at) if self._has(each)), "")
+            words = phrase or (clause[at].text if self._counts(clause[at]) else "")
+            if words:
+                stemmed = self._stems_of(words)
+                found.append((stemmed, Asked(words, clause[at].wanted, self.ready.synonyms.get(stemmed, ()))))
+            at += len(phrase.split()) or 1
+        return found
 
+    def _stems_of(self, words: str) -> Stems:
+        return tuple(stem for word in words.split() for stem in self.stems[word.lower()])
 
-def _is_known(ready: Shelf, phrase: str, stems: Mapping[str, Stems]) -> bool:
-    stemmed = _stems_of(phrase, stems)
-    return stemmed in ready.synonyms or (all(map(ready.index.known, stemmed)) and ready.index.has(phrase))
+    def _has(self, phrase: str) -> bool:
+        stemmed = self._stems_of(phrase)
+        if stemmed in self.ready.synonyms:
+            return True
+        if self.tries <= 0 or not all(map(self.ready.index.known, stemmed)):
+            return False
+        self.tries -= 1
+        return self.ready.index.has(phrase)
 
-
-def _counts(ready: Shelf, word: Word, stems: Mapping[str, Stems]) -> bool:
-    stemmed = stems[word.folded]
-    if word.name or len(word.text) < 2 or (word.small and word.folded not in ready.own):
-        return False
-    return stemmed in ready.synonyms or any(map(ready.index.known, stemmed))
+    def _counts(self, word: Word) -> bool:
+        stemmed = self.stems[word.folded]
+        if word.name or len(word.text) < 2 or (word.small and word.folded not in self.ready.own):
+            return False
+        return stemmed in self.ready.synonyms or any(map(self.ready.index.known, stemmed))
