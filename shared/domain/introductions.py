@@ -111,10 +111,10 @@ def _at(folded: Sequence[str], at: int, phrases: Phrases) -> int:
 
 
 def _judged(clauses: Sequence[list[str]]) -> list[Clause]:
-    """Of one sentence: a refusal goes on over a list whose last word is joined by "or"; it may follow what it refuses."""
+    """Of one sentence: a refusal goes on over a list whose last word is joined by "or", or follows what it refuses."""
     refused = [_refused(clause) for clause in clauses]
-    for at, clause in enumerate(clauses):
-        if at and _at([word.lower() for word in clause], 0, _REFUSED) == len(clause):  # "football, no thanks"
+    for at, words in enumerate(clauses):
+        if at and _at([word.lower() for word in words], 0, _REFUSED) == len(words):  # "football, no thanks"
             refused[at - 1 : at + 1] = [[True] * len(clauses[each]) for each in (at - 1, at)]
     for at, clause in enumerate(refused):
         if clause and clause[-1]:

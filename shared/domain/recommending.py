@@ -19,6 +19,8 @@ from shared.domain.introductions import Clause, Word, normal
 
 WEIGHTS: Mapping[str, float] = {"name": 4.0, "topic": 1.0, "category": 2.0, "keywords": 2.0}
 """What a word counts for in each column of a passage."""
+SMALLEST = 20
+"""Rooms. A smaller community counts as one of so many: what two of three rooms say is not common for that."""
 SYNONYM = 0.6
 NEAR_BEST = 0.6
 """A room counts for an interest only with so much of what the best room has for it: where one is called Film Club,
@@ -123,7 +125,8 @@ def rarest(asked: Iterable[Asked], passages_with: Mapping[str, int]) -> list[Ask
 def rarity(passages: int, total: int) -> float:
     """From 1 for one passage of all towards 0 for every one. The logarithm of BM25 as Lucene has it, which stays
     above 0 for what most rooms say."""
-    return _idf(passages, total) / _idf(1, total) if passages else 0.0
+    of = max(total, SMALLEST)
+    return _idf(passages, of) / _idf(1, of) if passages else 0.0
 
 
 def _idf(passages: int, total: int) -> float:

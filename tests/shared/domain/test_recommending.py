@@ -46,9 +46,9 @@ def test_interests_add_up_and_synonyms_do_not() -> None:
 def test_least_and_most() -> None:
     """Below the least score nothing is shown, above the most nothing is scored; who is refused is not there at all."""
     found = {"x": {"a": 0.9, "b": 0.7, "c": 0.6}}
-    scored = {each.key: each.score for each in ranked([Asked("x")], found, 3, least=0, most=9)}
-    assert scored == {"a": 9.0, "b": 9.0, "c": 8.2}
-    assert [each.key for each in ranked([Asked("x")], found, 3, least=9, without={"a"})] == ["b"]
+    scored = {each.key: each.score for each in ranked([Asked("x")], found, 3, least=0, most=45)}
+    assert scored == {"a": 45.0, "b": 45.0, "c": 40.7}
+    assert [each.key for each in ranked([Asked("x")], found, 3, least=45, without={"a"})] == ["b"]
 
 
 def test_a_mention_is_no_answer_where_a_room_is_called_so() -> None:
