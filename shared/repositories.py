@@ -12,6 +12,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from shared.domain.audit import Audit
+from shared.domain.categories import Category
 from shared.domain.errors import NotFound
 from shared.domain.invites import Invite
 from shared.domain.jobs import Job
@@ -88,6 +89,7 @@ INVITES = Repository("invites", Invite, "invite")
 ONBOARDINGS = Repository("onboardings", Onboarding, "onboarding")
 JOBS = Repository("jobs", Job, "job")
 AUDIT = Repository("audit", Audit, "audit record")
+CATEGORIES = Repository("categories", Category, "category")
 
 QUERIES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("invites", ("closed", "expires_at")),

@@ -20,7 +20,7 @@ from msgspec.structs import replace
 
 from shared.adapters.olm import make_account
 from shared.domain.device_account import DeviceAccount
-from shared.services import breakers, inbox, invites, jobs, leases, new_users, onboardings, reader
+from shared.services import breakers, categories, inbox, invites, jobs, leases, new_users, onboardings, reader
 from shared.services.resume import LEASE, LEASE_FOR
 from shared.services.self_check import self_check
 from tests.fakes.task_queue import FakeTaskQueue
@@ -102,6 +102,10 @@ async def by_an_admin(world: World) -> None:
     for room in world.policy.default_rooms:
         world.homeserver.join(member, room)
     await jobs.start(world, ADMIN, jobs.Wanted("remove", member, world.policy.default_rooms, "moved away"))
+    outdoors = categories.Wanted(
+        "Outdoors", ("nature",), {"hiking": ["trail"]}, world.policy.default_rooms, key="k3", body="b3"
+    )
+    await categories.create(world, ADMIN, outdoors)
     await self_check(world, [])
 
 

@@ -18,6 +18,7 @@ from functions.tasks import parse
 from main import ENTRY_POINTS
 from shared.adapters.olm import Sealer
 from shared.domain.audit import Audit
+from shared.domain.categories import Category
 from shared.domain.device_account import DeviceAccount
 from shared.domain.errors import MusterError
 from shared.domain.invites import Invite
@@ -27,7 +28,7 @@ from shared.domain.records import Record
 from shared.domain.replies import Reply
 from shared.ports import Create, Task
 from shared.repositories import AUDIT, INVITES, JOBS, ONBOARDINGS
-from shared.services import jobs
+from shared.services import categories, jobs
 from shared.services.breakers import Breaker
 from shared.services.encryption import Letter
 from shared.services.inbox import Unopened
@@ -48,6 +49,7 @@ RECORDS: dict[str, type[Record]] = {
     r"jobs/[^/]+": Job,
     r"(onboardings|jobs)/[^/]+/steps/[^/]+": Step,
     r"audit/[^/]+": Audit,
+    r"categories/[^/]+": Category,
     r"breakers/[^/]+": Breaker,
     r"direct_rooms/[^/]+": DirectRoom,
     r"letters/[^/]+": Letter,
@@ -114,6 +116,7 @@ async def test_lists_and_views_show_what_was_left(release: str) -> None:
             if repository is JOBS:
                 assert (await jobs.view(made, record.id)).steps
     assert (await AUDIT.list(made.store, order="-at")).total
+    assert len(await categories.everything(made)) == (await categories.listing(made, 200, None)).total > 0
 
 
 @pytest.mark.parametrize("release", RELEASES)

@@ -22,9 +22,12 @@ WITH_BODY = [
     ("POST", "/api/onboardings/ob_x/skip"),
     ("POST", "/api/rooms/invite"),
     ("POST", "/api/rooms/remove"),
+    ("POST", "/api/rooms/recommend"),
+    ("POST", "/api/categories"),
+    ("PUT", "/api/categories/cat_x"),
 ]
 OPTIONAL_BODY = [("POST", "/api/users/2/onboard"), ("POST", "/api/onboardings/ob_x/retry")]
-LISTS = ["/api/invites", "/api/users", "/api/onboardings", "/api/rooms", "/api/audit"]
+LISTS = ["/api/invites", "/api/users", "/api/onboardings", "/api/rooms", "/api/audit", "/api/categories"]
 ODD_BODIES: dict[str, bytes] = {
     "nothing": b"",
     "blanks": b"  \n ",
@@ -122,6 +125,9 @@ KNOWN: dict[str, set[str]] = {
     "/api/rooms": {"GET"},
     "/api/rooms/invite": {"POST"},
     "/api/rooms/remove": {"POST"},
+    "/api/rooms/recommend": {"POST"},
+    "/api/categories": {"GET", "POST"},
+    "/api/categories/cat_x": {"GET", "PUT", "DELETE"},
     "/api/members/@a:b.test/rooms": {"GET"},
     "/api/jobs/job_x": {"GET"},
     "/api/audit": {"GET"},

@@ -44,6 +44,12 @@ GET /api/rooms
 GET /api/members/{matrix_id}/rooms
 POST /api/rooms/invite
 POST /api/rooms/remove
+POST /api/rooms/recommend
+GET /api/categories
+POST /api/categories
+GET /api/categories/{category_id}
+PUT /api/categories/{category_id}
+DELETE /api/categories/{category_id}
 GET /api/jobs/{job_id}
 GET /api/audit
 GET /api/health
@@ -68,6 +74,10 @@ FIELDS = {
     "Skip": "step reason",
     "RoomsInvite": "matrix_id rooms",
     "RoomsRemove": "matrix_id rooms reason",
+    "Interested": "interests limit",
+    "RecommendedOut": "items wanted unwanted",
+    "RecommendationOut": "room_id name score because",
+    "CategoryOut": "id name keywords synonyms rooms revision created_at updated_at",
     "CheckOut": "name ok detail fix",
     "Problem": "type title status detail errors",
     "Invites": "items next_cursor total",
@@ -94,6 +104,7 @@ def test_every_route_of_the_contract_is_there() -> None:
     """Whatever callers rely on is a route, and the table of methods that the other tests use knows no other."""
     assert set(CONTRACT) <= set(operations())
     sample = {"invite_id": "inv_x", "pk": "2", "onboarding_id": "ob_x", "matrix_id": "@a:b.test", "job_id": "job_x"}
+    sample["category_id"] = "cat_x"
     known = {f"{method} {path}" for path, methods in KNOWN.items() for method in methods}
     assert {name.format(**sample) for name in operations()} == known
 
@@ -108,14 +119,18 @@ def test_every_act_can_be_tried_and_every_making_repeated() -> None:
     """Everything that acts takes `dry_run`; what makes something takes an Idempotency-Key."""
     for name, operation in operations().items():
         taken = {parameter["name"].lower() for parameter in operation.get("parameters", [])}
-        assert ("dry_run" in taken) is not name.startswith("GET"), name
-        makes = name in ("POST /api/invites", "POST /api/users", "POST /api/rooms/invite", "POST /api/rooms/remove")
+        asks = name.startswith("GET") or name == "POST /api/rooms/recommend"
+        assert ("dry_run" in taken) is not asks, name
+        makes = name in (
+            *("POST /api/invites", "POST /api/users", "POST /api/categories"),
+            *("POST /api/rooms/invite", "POST /api/rooms/remove"),
+        )
         assert ("idempotency-key" in taken) is makes, name
 
 
 def test_every_list_has_pages() -> None:
     """Whatever can grow without end takes a limit and a cursor."""
-    for path in ("/api/invites", "/api/users", "/api/onboardings", "/api/rooms", "/api/audit"):
+    for path in ("/api/invites", "/api/users", "/api/onboardings", "/api/rooms", "/api/audit", "/api/categories"):
         taken = {parameter["name"]: parameter["schema"] for parameter in operations()[f"GET {path}"]["parameters"]}
         assert {"limit", "cursor"} <= set(taken)
         assert {name: taken["limit"][name] for name in ("minimum", "maximum", "default")} == {
@@ -184,6 +199,8 @@ async def _furnish(service: Service) -> None:
     IDS["invite_id"] = (await service.api("POST", "/api/invites", json={"label": "x"})).json()["id"]
     made = (await service.api("POST", "/api/users", json={"first_name": "Ada"})).json()
     IDS["pk"], IDS["onboarding_id"] = made["user"]["pk"], made["onboarding"]["id"]
+    category = {"name": "Work", "keywords": ["jobs"], "synonyms": {"ops": ["operations"]}, "rooms": ["#ops:fake.test"]}
+    IDS["category_id"] = (await service.api("POST", "/api/categories", json=category)).json()["id"]
     body = {"matrix_id": "@ada:fake.test", "rooms": ["#ops:fake.test"]}
     IDS["job_id"] = (await service.api("POST", "/api/rooms/invite", json=body)).json()["job"]["id"]
     IDS["matrix_id"] = "@ada:fake.test"
