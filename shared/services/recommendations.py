@@ -57,10 +57,10 @@ class Shelf(Struct, frozen=True):
 
 
 class _Kept(Struct):
-    """`rooms` and `categories`: what `shelf` was made of."""
+    """`said` and `categories`: what `shelf` was made of. That somebody has joined a room makes no new one."""
 
     lock: asyncio.Lock
-    rooms: Sequence[Room] = ()
+    said: Sequence[tuple[str, ...]] = ()
     categories: Sequence[Category] = ()
     shelf: Shelf | None = None
 
@@ -76,9 +76,10 @@ async def shelf(ports: Ports) -> Shelf:
     rooms, categories = await asyncio.gather(_suitable(ports), everything(ports))
     kept = await ports.remember("recommendations", KEPT, _new)
     async with kept.lock:
-        if kept.shelf is None or kept.rooms != rooms or kept.categories != categories:
+        said = [(room.room_id, room.name, room.topic, room.alias) for room in rooms]
+        if kept.shelf is None or kept.said != said or kept.categories != categories:
             made = await asyncio.to_thread(furnish, ports, rooms, categories)
-            kept.rooms, kept.categories, kept.shelf = rooms, categories, made
+            kept.said, kept.categories, kept.shelf = said, categories, made
         return kept.shelf
 
 
