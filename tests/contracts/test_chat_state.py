@@ -212,7 +212,7 @@ async def test_how_it_ended_where_the_homeserver_tells(homeserver) -> None:
     await plain.join(new, room)
     for number in range(TIMELINE + 5):
         await plain.put(room, "m.room.name", {"name": f"{number}"})
-    _, known = await told(plain, since, room)
+    since, known = await told(plain, since, room)
     assert members(known) == {old: "leave", new: "join"}
     assert known["m.room.name", ""] == {"name": f"{TIMELINE + 4}"}
     entered = await world.room("Whole")
