@@ -73,6 +73,22 @@ def test_a_quiet_run_shows_no_secret(settings: dict[str, str]) -> None:
     assert not [value for value in kept(settings).values() if value in run.stdout + run.stderr]
 
 
+def test_a_device_that_watches(settings: dict[str, str]) -> None:
+    """Without the password it is said that there is none; one run with it makes it, and shows neither of them; from
+    then on it is found without the password, and nothing is changed."""
+    without = set_up(settings)
+    assert (without.returncode, "no device watches" in without.stdout) == (0, True)
+    assert "MATRIX_SYNC_ACCESS_TOKEN" not in kept(settings)
+    made = set_up(settings | {"MATRIX_PASSWORD": "not-a-secret"})
+    token = kept(settings)["MATRIX_SYNC_ACCESS_TOKEN"]
+    assert (made.returncode, made.stderr) == (0, "")
+    assert not [secret for secret in (token, "not-a-secret") if secret in made.stdout]
+    again = set_up(settings)
+    assert "nothing was changed" in again.stdout
+    assert "watches" in again.stdout
+    assert kept(settings)["MATRIX_SYNC_ACCESS_TOKEN"] == token
+
+
 def test_what_a_person_must_mend_is_said(settings: dict[str, str]) -> None:
     """Every stop is two lines, cause and fix, and an exit code: a missing setting, a bad token, no homeserver."""
     for change, words in (
