@@ -200,18 +200,30 @@ class Wiring:
         token = await self._access_token()
 
         async def make() -> MatrixChat:
-            from shared.adapters.matrix import MatrixChat
-
-            chat = MatrixChat(
-                self.settings["MATRIX_HOMESERVER"],
-                token,
-                self.settings["MATRIX_USER_ID"],
-                ca_bundle=self.settings["MATRIX_CA_BUNDLE"] or None,
-                verify=not self.settings["MATRIX_DISABLE_SSL_VERIFICATION"],
-            )
-            return self._watched("matrix", chat)
+            return self._signed_in(token)
 
         return await self._kept_with("chat", token, make)
+
+    async def watcher(self) -> Chat | None:
+        self.settings.require("matrix")
+        token = await self.secret("MATRIX_SYNC_ACCESS_TOKEN")
+
+        async def make() -> Chat:
+            return self._signed_in(token)
+
+        return await self._kept_with("watcher", token, make) if token else None
+
+    def _signed_in(self, token: str) -> MatrixChat:
+        from shared.adapters.matrix import MatrixChat
+
+        chat = MatrixChat(
+            self.settings["MATRIX_HOMESERVER"],
+            token,
+            self.settings["MATRIX_USER_ID"],
+            ca_bundle=self.settings["MATRIX_CA_BUNDLE"] or None,
+            verify=not self.settings["MATRIX_DISABLE_SSL_VERIFICATION"],
+        )
+        return self._watched("matrix", chat)
 
     async def _kept_with(self, name: str, secret: str, make: Callable[[], Awaitable[T]]) -> T:
         """For as long as the secret stays what it is: a new version of it takes effect without a new instance. The

@@ -123,6 +123,15 @@ async def test_a_secret_that_is_missing() -> None:
         await wired(AUTHENTIK_API_TOKEN="").secret("AUTHENTIK_API_TOKEN")
 
 
+async def test_what_watches_is_another_client() -> None:
+    """Without a token of its own there is none; with one, by value or by name, it is made once, and is not what sends."""
+    assert await wired().watcher() is None
+    for made in (wired(MATRIX_SYNC_ACCESS_TOKEN="other"), wired(FakeSecrets("other"), MATRIX_SYNC_ACCESS_TOKEN=NAMED)):
+        watcher = await made.watcher()
+        assert watcher is await made.watcher()
+        assert watcher not in (None, await made.chat())
+
+
 async def test_a_new_version_of_a_token_takes_effect() -> None:
     """A client lives as long as its token is the same: a rotated one is used without starting a new instance."""
     secrets = FakeSecrets("one")
