@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.routing import compile_path
 
 from functions import http
-from functions.admin import audit, checks, figures, invites, jobs, onboardings, rooms, users
+from functions.admin import audit, checks, exports, figures, imports, invites, jobs, onboardings, rooms, users
 from functions.admin.models import Problem
 from shared.domain.errors import Invalid, MusterError, NotFound, Rejected
 from shared.settings import Concern
@@ -39,6 +39,8 @@ NEEDS: dict[ModuleType, tuple[tuple[Concern, ...], tuple[Concern, ...]]] = {
     audit: (("store",), ("store",)),
     checks: ((), ()),
     figures: (("store", "watch"), ("store",)),
+    imports: (("store",), ("store", "authentik", "onboarding", "tasks")),
+    exports: (("store",), ("store",)),
 }
 """Which settings a route needs to read and to act: all that is missing is said at once, before anything is done.
 The self-check needs none, because it names them."""
