@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, HTTPException, Query, Request, Response
 
 from functions.admin import import_models as im
 from functions.admin import models as m
@@ -89,6 +89,12 @@ async def make_invites(
     return _started(await imports.start(ports, m.actor_of(request), asked, dry_run=dry_run))
 
 
+@router.api_route("/invites/batch", methods=["GET", "PATCH"], include_in_schema=False)
+async def no_invite() -> None:
+    """ "batch" is no invite's id; without this, the routes of a single invite would answer here."""
+    raise HTTPException(405)
+
+
 BATCH_COLUMNS = ("label", "rooms", "groups", "note", "sponsor")
 
 
@@ -105,8 +111,6 @@ async def _lines(wanted: im.BatchInvites) -> list[Line]:
     fields = plain(shared)
     cells = {name: _cell(template[name]) for name in BATCH_COLUMNS if template[name]}
     labels = [wanted.label.replace("{n}", str(number)) for number in range(1, wanted.count + 1)]
-    if len(labels[-1]) > 100:
-        raise Invalid.field("label", "expected at most 100 characters, the number included")
     return [
         Line(line=number, label=label, cells=cells | {"label": label}, fields=fields | {"label": label})
         for number, label in enumerate(labels, 1)
