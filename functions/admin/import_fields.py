@@ -47,6 +47,8 @@ NOT_READ = {
     "invites": ("id", "link", "code", "status", "uses", "used_by", "created_at", "created_by", "settled"),
 }
 """Columns of our own exports that say what became of somebody: there is nothing to make from them."""
+CALLED = {"users": ("first_name", "last_name"), "invites": ("label",)}
+"""What a line is called in the table."""
 YES, NO = ("true", "yes", "y", "1", "x", "on"), ("false", "no", "n", "0", "off", "-")
 
 
@@ -68,7 +70,8 @@ def read(raw: bytes, kind: Kind, now: datetime) -> tuple[tuple[str, ...], list[L
 
 
 def _line(row: sheets.Row, kind: Kind, model: type[m.Strict], now: datetime) -> Line:
-    line = Line(line=row.line, cells=row.cells, label=row.cells.get("label", "")[:100])
+    called = " ".join(row.cells[name] for name in CALLED[kind] if name in row.cells)
+    line = Line(line=row.line, cells=row.cells, label=called[:100])
     try:
         new = model.model_validate({name: _value(model, name, cell) for name, cell in row.cells.items()})
         return line.but(fields=plain(_wanted(kind, new, now)))

@@ -33,8 +33,9 @@ class FieldError(Out):
 
 
 class LineOut(Out):
-    """`line`: as a spreadsheet numbers it, the header being 1; of a batch, the number of the invite. `id`: of the
-    invite, or the account's pk. `errors`: each field that is wrong."""
+    """`line`: as a spreadsheet numbers it, the header being 1; of a batch, the number of the invite. `label`: the
+    member's name, or the invite's label. `id`: of the invite, or the account's pk. `errors`: each field that is wrong.
+    """
 
     line: int
     state: LineState
