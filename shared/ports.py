@@ -337,7 +337,8 @@ class Power(Struct, frozen=True):
 
 
 class Room(Struct, frozen=True):
-    """What a room says of itself; `kind` is "" or "m.space"."""
+    """What a room says of itself; `kind` is "" or "m.space". `replaced_by`: the room that it was upgraded to, where
+    whoever read it has looked."""
 
     room_id: str
     name: str
@@ -347,6 +348,7 @@ class Room(Struct, frozen=True):
     members: int = 0
     kind: str = ""
     join_rule: str = ""
+    replaced_by: str = ""
 
 
 class Identity(Struct, frozen=True):
@@ -548,4 +550,37 @@ class Opener(Protocol):
 
     def unlock(self, locked: str, about: str) -> str:
         """As `Sealer.unlock`."""
+        ...
+
+
+# ------------------------------------------------------------------ TextIndex
+
+
+class TextIndex(Protocol):
+    """Passages of a few short texts each (`shared.domain.recommending.Passage`), found by words: whole words; accents,
+    case and English endings aside. In memory, for any thread; no I/O, so nothing here is a coroutine. Whatever a text
+    holds is looked for, never understood as a query."""
+
+    @property
+    def total(self) -> int: ...
+
+    def stems(self, texts: Sequence[str]) -> list[tuple[str, ...]]:
+        """Under which a text's words are kept: texts with the same stems are the same to the index."""
+        ...
+
+    def known(self, stem: str) -> int:
+        """How many passages have it."""
+        ...
+
+    def has(self, phrase: str) -> bool:
+        """Whether any passage has these words one after the other."""
+        ...
+
+    def find(self, phrase: str, columns: Sequence[str] = ()) -> dict[str, float]:
+        """Key to strength, above 0 and up to 1: BM25 without its rarity, by the columns' weights. In `columns` alone
+        where they are named."""
+        ...
+
+    def shown(self, key: str, phrase: str) -> dict[str, list[tuple[int, str]]]:
+        """Where it stands in that passage: column to line (from 0) and spelling of each place."""
         ...

@@ -12,6 +12,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from shared.domain.audit import Audit
+from shared.domain.categories import Category
 from shared.domain.errors import NotFound
 from shared.domain.imports import Import
 from shared.domain.invites import Invite
@@ -90,6 +91,7 @@ ONBOARDINGS = Repository("onboardings", Onboarding, "onboarding")
 JOBS = Repository("jobs", Job, "job")
 IMPORTS = Repository("imports", Import, "import")
 AUDIT = Repository("audit", Audit, "audit record")
+CATEGORIES = Repository("categories", Category, "category")
 
 QUERIES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("invites", ("closed", "expires_at")),

@@ -51,6 +51,12 @@ def seconds(value: str) -> float:
     return float(value)
 
 
+def score(value: str) -> float:
+    if not re.fullmatch(r"[0-9]{1,3}(\.[0-9]{1,3})?", value) or float(value) > 100:
+        raise ValueError("a score, from 0 to 100")
+    return float(value)
+
+
 def base_url(value: str) -> str:
     return exact_url(value).rstrip("/")
 
@@ -173,6 +179,8 @@ SETTINGS: tuple[Setting, ...] = (
         "false",
         switch,
     ),
+    Setting("RECOMMEND_MIN_SCORE", "onboarding", "Rooms below this score are not recommended, 0 to 100", "20", score),
+    Setting("RECOMMEND_MAX_SCORE", "onboarding", "No recommended room gets a higher score, 0 to 100", "100", score),
     Setting("MUSTER_STORE", "store", "firestore or sqlite", "firestore", one_of("firestore", "sqlite")),
     Setting("GOOGLE_CLOUD_PROJECT", "store", "Project of Firestore and Cloud Tasks", "muster-local"),
     Setting("FIRESTORE_DATABASE", "store", "Firestore database", "(default)"),

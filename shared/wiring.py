@@ -7,7 +7,7 @@ import asyncio
 import os
 import secrets as chance
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -17,7 +17,8 @@ from weakref import WeakKeyDictionary
 from shared.domain.device_account import SET_UP, DeviceAccount, pickle_key
 from shared.domain.errors import Misconfigured
 from shared.domain.onboarding import ENTRY_POINTS
-from shared.ports import Chat, Directory, Documents, Finding, Keys, Opener, Sealer, Secrets, TaskQueue
+from shared.domain.recommending import Passage
+from shared.ports import Chat, Directory, Documents, Finding, Keys, Opener, Sealer, Secrets, TaskQueue, TextIndex
 from shared.services.context import Policy
 from shared.settings import SECRET_NAME, Settings
 
@@ -75,6 +76,8 @@ class Wiring:
             encrypt=read["MATRIX_ENABLE_ENCRYPTION"],
             notice=read["NOTICE_WITHOUT_DEVICE"],
             puppets=read["MATRIX_PUPPETS"],
+            recommend_least=read["RECOMMEND_MIN_SCORE"],
+            recommend_most=read["RECOMMEND_MAX_SCORE"],
         )
 
     async def secret(self, name: str) -> Any:
@@ -173,6 +176,11 @@ class Wiring:
         if own:
             return Key(pickle_key(own, "MATRIX_REPLIES_KEY"))
         return Key(derived(pickle_key(await self.secret("MATRIX_PICKLE_KEY"))))
+
+    def index(self, passages: Sequence[Passage], weights: Mapping[str, float]) -> TextIndex:
+        from shared.adapters.fts5 import Fts5Index
+
+        return Fts5Index(passages, weights)
 
     async def check_device(self) -> list[Finding]:
         from shared.adapters.device_crafts import DeviceCrafts

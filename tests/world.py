@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 from msgspec.structs import replace
 
+from shared.adapters.fts5 import Fts5Index
 from shared.adapters.sqlite import SqliteDocuments
 from shared.domain import ids
 from shared.domain.errors import MusterError, NotFound, TryLater
 from shared.domain.invites import Invite
 from shared.domain.messages import MARKER
 from shared.domain.onboarding import Step
+from shared.domain.recommending import Passage
 from shared.ports import Account, Data, Finding, Query, Task
 from shared.repositories import steps_of
 from shared.services import invites
@@ -86,6 +88,9 @@ class World:
 
     async def opener(self) -> Any:
         return self.device
+
+    def index(self, passages: Sequence[Passage], weights: Mapping[str, float]) -> Fts5Index:
+        return Fts5Index(passages, weights)
 
     async def check_device(self) -> list[Finding]:
         """What a test has put there."""

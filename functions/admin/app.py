@@ -14,7 +14,20 @@ from starlette.responses import Response
 from starlette.routing import compile_path
 
 from functions import http
-from functions.admin import audit, checks, exports, figures, imports, invites, jobs, onboardings, rooms, users
+from functions.admin import (
+    audit,
+    categories,
+    checks,
+    exports,
+    figures,
+    imports,
+    invites,
+    jobs,
+    onboardings,
+    recommendations,
+    rooms,
+    users,
+)
 from functions.admin.models import Problem
 from shared.domain.errors import Invalid, MusterError, NotFound, Rejected
 from shared.settings import Concern
@@ -36,6 +49,8 @@ NEEDS: dict[ModuleType, tuple[tuple[Concern, ...], tuple[Concern, ...]]] = {
     users: (("authentik",), ("store", "authentik", "onboarding", "tasks")),
     onboardings: (("store",), ("store", "onboarding", "tasks")),
     rooms: (("matrix",), ("store", "matrix", "tasks")),
+    recommendations: ((), ("store", "matrix", "onboarding")),
+    categories: (("store",), ("store",)),
     jobs: (("store",), ("store",)),
     audit: (("store",), ("store",)),
     checks: ((), ()),

@@ -11,7 +11,8 @@ from msgspec import Struct
 from pydantic import BaseModel
 from starlette.responses import Response, StreamingResponse
 
-from functions.admin import import_models as im
+from functions.admin import categories_models as c
+from functions.admin import imports_models as im
 from functions.admin import models as m
 from functions.admin.csv_answers import CSV, file_headers
 from functions.admin.users import ABOUT
@@ -22,7 +23,7 @@ from shared.services.context import Ports
 from shared.wiring import wiring
 
 router = APIRouter(tags=["export"])
-What = Literal["users", "invites", "onboardings", "rooms", "jobs", "imports", "audit"]
+What = Literal["users", "invites", "onboardings", "rooms", "categories", "jobs", "imports", "audit"]
 JSON: dict[int | str, dict[str, Any]] = {
     200: {"description": "`{items, next_cursor, total}`, as the lists have it", "content": {"application/json": {}}}
 }
@@ -82,6 +83,7 @@ SHAPES: Mapping[What, Shape] = {
     "rooms": Shape(
         lambda room, _: m.room_out(room), "room_id name topic alias encrypted members kind join_rule".split()
     ),
+    "categories": Shape(lambda category, _: c.category_out(category), list(c.CategoryOut.model_fields)),
     "jobs": Shape(lambda job, _: JobSummary.model_validate(job.data()), list(JobSummary.model_fields)),
     "imports": Shape(lambda imported, _: im.import_out(imported), list(im.ImportOut.model_fields)),
     "audit": Shape(lambda record, _: m.AuditOut.model_validate(record.data()), list(m.AuditOut.model_fields)),

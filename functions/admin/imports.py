@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, HTTPException, Query, Request, Response
 
-from functions.admin import import_models as im
+from functions.admin import imports_models as im
 from functions.admin import models as m
 from functions.admin.csv_answers import CSV, csv_answer
 from functions.admin.exports import INVITE_COLUMNS, cells_of

@@ -202,6 +202,28 @@ variable "notice_without_device" {
   default     = false
 }
 
+variable "recommend_min_score" {
+  description = "RECOMMEND_MIN_SCORE: rooms below this score are not recommended."
+  type        = number
+  default     = 20
+
+  validation {
+    condition     = var.recommend_min_score >= 0 && var.recommend_min_score <= 100
+    error_message = "A score, from 0 to 100."
+  }
+}
+
+variable "recommend_max_score" {
+  description = "RECOMMEND_MAX_SCORE: no recommended room gets a higher score."
+  type        = number
+  default     = 100
+
+  validation {
+    condition     = var.recommend_max_score >= 0 && var.recommend_max_score <= 100
+    error_message = "A score, from 0 to 100."
+  }
+}
+
 variable "tracing" {
   description = "TRACING: whether spans of requests and outside calls go to Cloud Trace."
   type        = bool
@@ -243,6 +265,8 @@ locals {
     AUTO_REMOVE_FROM_INDOC   = tostring(var.auto_remove_from_indoc)
     WELCOME_DELAY_SECONDS    = tostring(var.welcome_delay_seconds)
     NOTICE_WITHOUT_DEVICE    = tostring(var.notice_without_device)
+    RECOMMEND_MIN_SCORE      = tostring(var.recommend_min_score)
+    RECOMMEND_MAX_SCORE      = tostring(var.recommend_max_score)
 
     TRACING     = var.tracing ? "cloud" : "off"
     COST_PRICES = join(",", [for name, price in var.cost_prices : "${name}=${price}"])

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
 from msgspec import Struct
 
-from shared.ports import Chat, Directory, Documents, Finding, Keys, Opener, Sealer, TaskQueue
+from shared.domain.recommending import Passage
+from shared.ports import Chat, Directory, Documents, Finding, Keys, Opener, Sealer, TaskQueue, TextIndex
 
 T = TypeVar("T")
 log = logging.getLogger("muster")
@@ -29,6 +30,8 @@ class Policy(Struct, frozen=True):
     encrypt: bool = False
     notice: bool = False
     puppets: tuple[str, ...] = ()
+    recommend_least: float = 20.0
+    recommend_most: float = 100.0
 
 
 class Ports(Protocol):
@@ -58,6 +61,10 @@ class Ports(Protocol):
     async def opener(self) -> Opener: ...
     async def check_device(self) -> list[Finding]:
         """Whether token, account and device of the bot belong together, and the device is cross-signed."""
+        ...
+
+    def index(self, passages: Sequence[Passage], weights: Mapping[str, float]) -> TextIndex:
+        """Of these passages and no others, each column by its weight. Takes a while for thousands of them."""
         ...
 
     def now(self) -> datetime: ...

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from shared.domain.audit import audit
 from shared.ports import Query
-from shared.repositories import AUDIT, IMPORTS, INVITES, JOBS, ONBOARDINGS, Repository, audit_write
+from shared.repositories import AUDIT, CATEGORIES, IMPORTS, INVITES, JOBS, ONBOARDINGS, Repository, audit_write
 from shared.services.context import Actor, Ports
 from shared.services.rooms import managed
 
@@ -65,6 +65,7 @@ SOURCES: Mapping[str, Callable[[Ports], Pages]] = {
     "invites": records(INVITES, "created_at"),
     "onboardings": records(ONBOARDINGS, "created_at"),
     "rooms": rooms,
+    "categories": records(CATEGORIES, "created_at"),
     "jobs": records(JOBS, "created_at"),
     "imports": records(IMPORTS, "created_at"),
     "audit": records(AUDIT, "at"),

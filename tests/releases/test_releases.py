@@ -18,6 +18,7 @@ from functions.tasks import parse
 from main import ENTRY_POINTS
 from shared.adapters.olm import Sealer
 from shared.domain.audit import Audit
+from shared.domain.categories import Category
 from shared.domain.device_account import DeviceAccount
 from shared.domain.errors import MusterError
 from shared.domain.imports import Import, Part
@@ -28,7 +29,7 @@ from shared.domain.records import Record
 from shared.domain.replies import Reply
 from shared.ports import Create, Task
 from shared.repositories import AUDIT, IMPORTS, INVITES, JOBS, ONBOARDINGS
-from shared.services import imports, jobs
+from shared.services import categories, imports, jobs
 from shared.services.breakers import Breaker
 from shared.services.encryption import Letter
 from shared.services.inbox import Unopened
@@ -51,6 +52,7 @@ RECORDS: dict[str, type[Record]] = {
     r"imports/[^/]+": Import,
     r"imports/[^/]+/lines/[^/]+": Part,
     r"audit/[^/]+": Audit,
+    r"categories/[^/]+": Category,
     r"breakers/[^/]+": Breaker,
     r"direct_rooms/[^/]+": DirectRoom,
     r"letters/[^/]+": Letter,
@@ -119,6 +121,7 @@ async def test_lists_and_views_show_what_was_left(release: str) -> None:
             if repository is IMPORTS:
                 assert (await imports.table(made, record.id)).lines
     assert (await AUDIT.list(made.store, order="-at")).total
+    assert len(await categories.everything(made)) == (await categories.listing(made, 200, None)).total > 0
 
 
 @pytest.mark.parametrize("release", RELEASES)

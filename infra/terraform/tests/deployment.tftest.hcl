@@ -65,6 +65,8 @@ run "everything" {
     auto_remove_from_indoc   = false
     welcome_delay_seconds    = 7
     notice_without_device    = true
+    recommend_min_score      = 30
+    recommend_max_score      = 90
     tracing                  = true
     cost_prices              = { reads = 0.5 }
   }
@@ -114,6 +116,8 @@ run "mistakes" {
     matrix_puppets          = ["signal"]
     matrix_ca_bundle        = "ca.pem"
     welcome_delay_seconds   = -1
+    recommend_min_score     = -1
+    recommend_max_score     = 101
     cost_prices             = { "a b" = 1 }
   }
 
@@ -123,6 +127,6 @@ run "mistakes" {
     var.authentik_flow_slug, var.authentik_ca_bundle, var.grantable_groups, var.public_url, var.matrix_homeserver,
     var.matrix_user_id, var.matrix_domain, var.matrix_indoc_room_id, var.matrix_default_rooms, var.matrix_puppets,
     var.matrix_ca_bundle, var.welcome_delay_seconds, var.authentik_default_group, var.authentik_client_id,
-    var.admin_group, var.cost_prices,
+    var.admin_group, var.cost_prices, var.recommend_min_score, var.recommend_max_score,
   ]
 }

@@ -23,9 +23,20 @@ WITH_BODY = [
     ("POST", "/api/rooms/invite"),
     ("POST", "/api/rooms/remove"),
     ("POST", "/api/invites/batch"),
+    ("POST", "/api/rooms/recommend"),
+    ("POST", "/api/categories"),
+    ("PUT", "/api/categories/cat_x"),
 ]
 OPTIONAL_BODY = [("POST", "/api/users/2/onboard"), ("POST", "/api/onboardings/ob_x/retry")]
-LISTS = ["/api/invites", "/api/users", "/api/onboardings", "/api/rooms", "/api/audit", "/api/imports"]
+LISTS = [
+    "/api/invites",
+    "/api/users",
+    "/api/onboardings",
+    "/api/rooms",
+    "/api/audit",
+    "/api/categories",
+    "/api/imports",
+]
 ODD_BODIES: dict[str, bytes] = {
     "nothing": b"",
     "blanks": b"  \n ",
@@ -129,6 +140,9 @@ KNOWN: dict[str, set[str]] = {
     "/api/rooms": {"GET"},
     "/api/rooms/invite": {"POST"},
     "/api/rooms/remove": {"POST"},
+    "/api/rooms/recommend": {"POST"},
+    "/api/categories": {"GET", "POST"},
+    "/api/categories/cat_x": {"GET", "PUT", "DELETE"},
     "/api/members/@a:b.test/rooms": {"GET"},
     "/api/jobs/job_x": {"GET"},
     "/api/jobs/job_x/invites.csv": {"GET"},
