@@ -18,7 +18,9 @@ from functions.admin import (
     audit,
     categories,
     checks,
+    exports,
     figures,
+    imports,
     invites,
     jobs,
     onboardings,
@@ -42,6 +44,7 @@ MOST_ERRORS = 100
 
 
 NEEDS: dict[ModuleType, tuple[tuple[Concern, ...], tuple[Concern, ...]]] = {
+    imports: (("store",), ("store", "authentik", "onboarding", "tasks")),  # /invites/batch before /invites/{invite_id}
     invites: (("store",), ("store", "authentik", "onboarding")),
     users: (("authentik",), ("store", "authentik", "onboarding", "tasks")),
     onboardings: (("store",), ("store", "onboarding", "tasks")),
@@ -52,6 +55,7 @@ NEEDS: dict[ModuleType, tuple[tuple[Concern, ...], tuple[Concern, ...]]] = {
     audit: (("store",), ("store",)),
     checks: ((), ()),
     figures: (("store", "watch"), ("store",)),
+    exports: (("store",), ("store",)),
 }
 """Which settings a route needs to read and to act: all that is missing is said at once, before anything is done.
 The self-check needs none, because it names them."""
@@ -143,7 +147,8 @@ async def _http(request: Request, error: Exception) -> Response:
 def _methods_of(path: str) -> list[str]:
     """All of them: the router names those of the first route at this path only."""
     paths = app().openapi()["paths"]
-    return sorted({method.upper() for known in paths if compile_path(known)[0].match(path) for method in paths[known]})
+    matching = [path] if path in paths else [known for known in paths if compile_path(known)[0].match(path)]
+    return sorted({method.upper() for known in matching for method in paths[known]})
 
 
 def _documented(api: FastAPI) -> dict[str, Any]:

@@ -27,6 +27,7 @@ ENTRY_POINTS: Mapping[str, str] = {
     "hello": "deliver_welcome",
     "welcome": "deliver_welcome",
     "removal": "remove_from_room",
+    "import": "update_account",
 }
 """Each kind of step and the entry point that runs it."""
 

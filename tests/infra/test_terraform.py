@@ -254,7 +254,7 @@ def test_who_enqueues(everything: Run) -> None:
         assert grant["role"] == "roles/cloudtasks.enqueuer"
         found.setdefault(accounts[grant["member"]], set()).add(queues[grant["name"]])
     tasks = {name: {QUEUES[name].lower()} for name, kind in ENTRY_POINTS.items() if kind == "task"}
-    beginners = ("admin", "create_user", "enrollment_webhook", "resume_onboardings")
+    beginners = ("admin", "create_user", "enrollment_webhook", "resume_onboardings", "update_account")
     assert found == tasks | {key: {"invites", "messages", "accounts"} for key in beginners}
     acting = everything.all("google_service_account_iam_member")
     assert {accounts[one["member"]] for one in acting.values()} == set(found)
@@ -411,7 +411,9 @@ def test_every_writer_of_an_expiry_is_known() -> None:
     """Each module that gives documents an end is one that the list of collections was made for."""
     core = [*(ROOT / "shared" / "services").glob("*.py"), *(ROOT / "shared" / "domain").glob("*.py")]
     writers = {file.stem for file in core if re.search(r"\bexpire_at\b(\"|: datetime|=)", file.read_text())}
-    assert writers == {"leases", "replies", "room_keys", "inbox"}, "add its collection to EXPIRING and to this test"
+    assert writers == {"leases", "replies", "room_keys", "inbox", "imports"}, (
+        "add its collection to EXPIRING and to this test"
+    )
 
 
 def test_the_database_is_not_lost(everything: Run) -> None:

@@ -20,7 +20,19 @@ from msgspec.structs import replace
 
 from shared.adapters.olm import make_account
 from shared.domain.device_account import DeviceAccount
-from shared.services import breakers, categories, inbox, invites, jobs, leases, new_users, onboardings, reader
+from shared.domain.imports import Line
+from shared.services import (
+    breakers,
+    categories,
+    imports,
+    inbox,
+    invites,
+    jobs,
+    leases,
+    new_users,
+    onboardings,
+    reader,
+)
 from shared.services.resume import LEASE, LEASE_FOR
 from shared.services.self_check import self_check
 from tests.fakes.task_queue import FakeTaskQueue
@@ -106,6 +118,14 @@ async def by_an_admin(world: World) -> None:
         "Outdoors", ("nature",), {"hiking": ["trail"]}, world.policy.default_rooms, key="k3", body="b3"
     )
     await categories.create(world, ADMIN, outdoors)
+    lines = [
+        Line(line=2, cells={"first_name": "Gil"}, fields={"first_name": "Gil"}),
+        Line(
+            line=3, cells={"first_name": "Hal", "groups": "nobody"}, fields={"first_name": "Hal", "groups": ["nobody"]}
+        ),
+    ]
+    wanted_lines = imports.Wanted("users", ("first_name", "groups"), lines, "skip", key="k4", body="b4")
+    await imports.start(world, ADMIN, wanted_lines)
     await self_check(world, [])
 
 

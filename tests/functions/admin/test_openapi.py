@@ -14,7 +14,7 @@ from schemathesis.specs.openapi.checks import negative_data_rejection, positive_
 
 import shared.wiring
 from functions.admin.app import app
-from tests.functions.admin.test_abuse import KNOWN
+from tests.functions.admin.test_abuse import KNOWN, LISTS
 from tests.functions.conftest import new_world
 from tests.functions.served import API_KEY, Service, application
 from tests.functions.tokens import Issuer
@@ -51,6 +51,14 @@ GET /api/categories/{category_id}
 PUT /api/categories/{category_id}
 DELETE /api/categories/{category_id}
 GET /api/jobs/{job_id}
+GET /api/jobs/{job_id}/invites.csv
+POST /api/invites/batch
+POST /api/imports
+GET /api/imports
+GET /api/imports/{import_id}
+GET /api/imports/{import_id}/left.csv
+GET /api/export/{what}.csv
+GET /api/export/{what}.json
 GET /api/audit
 GET /api/health
 GET /api/self-check
@@ -74,6 +82,10 @@ FIELDS = {
     "Skip": "step reason",
     "RoomsInvite": "matrix_id rooms",
     "RoomsRemove": "matrix_id rooms reason",
+    "ImportStarted": "job table",
+    "ImportLines": "imported state items next_cursor total",
+    "LineOut": "line state cause fix id username",
+    "BatchInvites": "count label rooms groups expires_in_hours expires_at note sponsor",
     "Interested": "interests limit",
     "RecommendedOut": "items wanted unwanted",
     "RecommendationOut": "room_id name score because",
@@ -90,6 +102,15 @@ API = schemathesis.openapi.from_dict(DOCUMENT)
 API.app = application("admin")
 API.config.update(base_url="http://testserver")
 EXAMPLES = 20
+MAKING = (
+    "POST /api/invites",
+    "POST /api/invites/batch",
+    "POST /api/users",
+    "POST /api/imports",
+    "POST /api/categories",
+    "POST /api/rooms/invite",
+    "POST /api/rooms/remove",
+)
 
 
 def operations() -> dict[str, dict[str, Any]]:
@@ -104,6 +125,7 @@ def test_every_route_of_the_contract_is_there() -> None:
     """Whatever callers rely on is a route, and the table of methods that the other tests use knows no other."""
     assert set(CONTRACT) <= set(operations())
     sample = {"invite_id": "inv_x", "pk": "2", "onboarding_id": "ob_x", "matrix_id": "@a:b.test", "job_id": "job_x"}
+    sample |= {"import_id": "imp_x", "what": "invites"}
     sample["category_id"] = "cat_x"
     known = {f"{method} {path}" for path, methods in KNOWN.items() for method in methods}
     assert {name.format(**sample) for name in operations()} == known
@@ -121,16 +143,12 @@ def test_every_act_can_be_tried_and_every_making_repeated() -> None:
         taken = {parameter["name"].lower() for parameter in operation.get("parameters", [])}
         asks = name.startswith("GET") or name == "POST /api/rooms/recommend"
         assert ("dry_run" in taken) is not asks, name
-        makes = name in (
-            *("POST /api/invites", "POST /api/users", "POST /api/categories"),
-            *("POST /api/rooms/invite", "POST /api/rooms/remove"),
-        )
-        assert ("idempotency-key" in taken) is makes, name
+        assert ("idempotency-key" in taken) is (name in MAKING), name
 
 
 def test_every_list_has_pages() -> None:
     """Whatever can grow without end takes a limit and a cursor."""
-    for path in ("/api/invites", "/api/users", "/api/onboardings", "/api/rooms", "/api/audit", "/api/categories"):
+    for path in LISTS:
         taken = {parameter["name"]: parameter["schema"] for parameter in operations()[f"GET {path}"]["parameters"]}
         assert {"limit", "cursor"} <= set(taken)
         assert {name: taken["limit"][name] for name in ("minimum", "maximum", "default")} == {
@@ -204,6 +222,9 @@ async def _furnish(service: Service) -> None:
     body = {"matrix_id": "@ada:fake.test", "rooms": ["#ops:fake.test"]}
     IDS["job_id"] = (await service.api("POST", "/api/rooms/invite", json=body)).json()["job"]["id"]
     IDS["matrix_id"] = "@ada:fake.test"
+    file = "first_name,groups\nBee,\nCee,nobody\n"
+    started = await service.api("POST", "/api/imports?kind=users&on_conflict=skip", content=file)
+    IDS["import_id"] = started.json()["table"]["imported"]["id"]
 
 
 @API.hook
