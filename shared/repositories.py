@@ -12,7 +12,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from shared.domain.audit import Audit
+from shared.domain.categories import Category
 from shared.domain.errors import NotFound
+from shared.domain.imports import Import
 from shared.domain.invites import Invite
 from shared.domain.jobs import Job
 from shared.domain.onboarding import Onboarding, Step
@@ -89,7 +91,9 @@ INVITES = Repository("invites", Invite, "invite")
 ONBOARDINGS = Repository("onboardings", Onboarding, "onboarding")
 JOBS = Repository("jobs", Job, "job")
 REMOVAL_REASONS = Repository("removal_reasons", RemovalReason, "removal reason")
+IMPORTS = Repository("imports", Import, "import")
 AUDIT = Repository("audit", Audit, "audit record")
+CATEGORIES = Repository("categories", Category, "category")
 
 QUERIES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("invites", ("closed", "expires_at")),
@@ -106,7 +110,7 @@ QUERIES: tuple[tuple[str, tuple[str, ...]], ...] = (
 
 GROUP_FIELDS: tuple[tuple[str, str], ...] = (("steps", "due_at"), ("steps", "waits_for"), ("steps", "state"))
 """Fields that are asked for across all collections of a name: Firestore indexes those only when told."""
-EXPIRING: tuple[str, ...] = ("leases", "replies", "room_keys", "to_device")
+EXPIRING: tuple[str, ...] = ("leases", "lines", "replies", "room_keys", "to_device")
 """Collections whose documents have an `expire_at`, after which Firestore sweeps them away when told (a TTL)."""
 
 

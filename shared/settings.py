@@ -61,6 +61,12 @@ def members(value: str) -> tuple[str, ...]:
     return tuple(user_id(member) for member in words(value))
 
 
+def score(value: str) -> float:
+    if not re.fullmatch(r"[0-9]{1,3}(\.[0-9]{1,3})?", value) or float(value) > 100:
+        raise ValueError("a score, from 0 to 100")
+    return float(value)
+
+
 def base_url(value: str) -> str:
     return exact_url(value).rstrip("/")
 
@@ -151,6 +157,12 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("PUBLIC_URL", "admin", "Where people open the admin page", "", url_or_nothing),
     Setting("MATRIX_HOMESERVER", "matrix", "Client API address of the homeserver", None, base_url),
     Setting("MATRIX_ACCESS_TOKEN", "matrix", "Access token of the bot", None, secret=True),
+    Setting(
+        "MATRIX_SYNC_ACCESS_TOKEN",
+        "matrix",
+        "Token of the bot's device that only watches: set-up makes it",
+        secret=True,
+    ),
     Setting("MATRIX_USER_ID", "matrix", "The bot, such as @muster:example.org", None, user_id),
     Setting("MATRIX_CA_BUNDLE", "matrix", "File with the CA of a self-signed homeserver"),
     Setting("MATRIX_DISABLE_SSL_VERIFICATION", "matrix", "Refused in production", "false", switch),
@@ -196,6 +208,8 @@ SETTINGS: tuple[Setting, ...] = (
         "false",
         switch,
     ),
+    Setting("RECOMMEND_MIN_SCORE", "onboarding", "Rooms below this score are not recommended, 0 to 100", "20", score),
+    Setting("RECOMMEND_MAX_SCORE", "onboarding", "No recommended room gets a higher score, 0 to 100", "100", score),
     Setting("MUSTER_STORE", "store", "firestore or sqlite", "firestore", one_of("firestore", "sqlite")),
     Setting("GOOGLE_CLOUD_PROJECT", "store", "Project of Firestore and Cloud Tasks", "muster-local"),
     Setting("FIRESTORE_DATABASE", "store", "Firestore database", "(default)"),

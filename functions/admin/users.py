@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Request, Response
+from msgspec.structs import replace
 
 from functions.admin import models as m
 from functions.admin import removal_models as rm
@@ -29,7 +30,21 @@ async def create_user(
     idempotency_key: m.IdempotencyKey = "",
 ) -> m.UserMade:
     """An account, its onboarding, and the way in, which is shown this once."""
-    wanted = new_users.Wanted(
+    wanted = replace(wanted_of(new), key=idempotency_key, body=m.body_of(request))
+    made = await new_users.create(wiring(), m.actor_of(request), wanted, dry_run=dry_run)
+    if dry_run or made.secret_shown:
+        response.status_code = 200
+    return m.UserMade(
+        user=m.user_out(made.account),
+        onboarding=m.onboarding_out(made.view),
+        recovery_link=made.recovery_link or None,
+        temporary_password=made.temporary_password or None,
+        secret_shown=made.secret_shown,
+    )
+
+
+def wanted_of(new: m.NewUser) -> new_users.Wanted:
+    return new_users.Wanted(
         first_name=new.first_name,
         last_name=new.last_name,
         email=new.email,
@@ -40,18 +55,6 @@ async def create_user(
         attributes={name: value for name in ABOUT if (value := getattr(new, name))},
         skip_indoc=new.skip_indoc_removal,
         send_welcome=new.send_welcome,
-        key=idempotency_key,
-        body=m.body_of(request),
-    )
-    made = await new_users.create(wiring(), m.actor_of(request), wanted, dry_run=dry_run)
-    if dry_run or made.secret_shown:
-        response.status_code = 200
-    return m.UserMade(
-        user=m.user_out(made.account),
-        onboarding=m.onboarding_out(made.view),
-        recovery_link=made.recovery_link or None,
-        temporary_password=made.temporary_password or None,
-        secret_shown=made.secret_shown,
     )
 
 

@@ -10,7 +10,7 @@ locals {
     replies     = [["matrix_id", "-at"]]
   }
   group_fields = { steps = ["due_at", "state", "waits_for"] }
-  expiring     = ["leases", "replies", "room_keys", "to_device"]
+  expiring     = ["leases", "lines", "replies", "room_keys", "to_device"]
 
   indexes = merge([
     for collection, queries in local.queries :

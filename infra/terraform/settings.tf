@@ -179,6 +179,12 @@ variable "matrix_enable_encryption" {
   default     = false
 }
 
+variable "matrix_sync_device" {
+  description = "Whether the bot has a device that only watches, so that a sync reads what changed. Switch it on after scripts/setup matrix has made it: before, its token is not there."
+  type        = bool
+  default     = false
+}
+
 variable "auto_remove_from_indoc" {
   description = "AUTO_REMOVE_FROM_INDOC: whether newcomers are taken out of INDOC."
   type        = bool
@@ -247,6 +253,28 @@ variable "notice_without_device" {
   default     = false
 }
 
+variable "recommend_min_score" {
+  description = "RECOMMEND_MIN_SCORE: rooms below this score are not recommended."
+  type        = number
+  default     = 20
+
+  validation {
+    condition     = var.recommend_min_score >= 0 && var.recommend_min_score <= 100
+    error_message = "A score, from 0 to 100."
+  }
+}
+
+variable "recommend_max_score" {
+  description = "RECOMMEND_MAX_SCORE: no recommended room gets a higher score."
+  type        = number
+  default     = 100
+
+  validation {
+    condition     = var.recommend_max_score >= 0 && var.recommend_max_score <= 100
+    error_message = "A score, from 0 to 100."
+  }
+}
+
 variable "tracing" {
   description = "TRACING: whether spans of requests and outside calls go to Cloud Trace."
   type        = bool
@@ -293,6 +321,8 @@ locals {
     PROTECTED_MEMBERS        = join(",", var.protected_members)
     WELCOME_DELAY_SECONDS    = tostring(var.welcome_delay_seconds)
     NOTICE_WITHOUT_DEVICE    = tostring(var.notice_without_device)
+    RECOMMEND_MIN_SCORE      = tostring(var.recommend_min_score)
+    RECOMMEND_MAX_SCORE      = tostring(var.recommend_max_score)
 
     TRACING     = var.tracing ? "cloud" : "off"
     COST_PRICES = join(",", [for name, price in var.cost_prices : "${name}=${price}"])

@@ -30,6 +30,7 @@ ENTRY_POINTS: Mapping[str, str] = {
     "removal_message": "deliver_welcome",
     "indoc_nudge": "remove_from_indoc",
     "indoc_expiry": "remove_from_indoc",
+    "import": "update_account",
 }
 """Each kind of step and the entry point that runs it."""
 

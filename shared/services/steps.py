@@ -64,7 +64,15 @@ class Waits(Struct, frozen=True):
     result: Mapping[str, object] = {}
 
 
-Ending = Done | Skipped | Waits
+class Continues(Struct, frozen=True):
+    """It has come on, and there is more than fits into one task: the next one goes on, `after` seconds from now. What
+    failed before this counts no more."""
+
+    result: Mapping[str, object]
+    after: float = 0.0
+
+
+Ending = Done | Skipped | Waits | Continues
 
 
 class Act(Struct, frozen=True):
@@ -171,7 +179,14 @@ async def _act(ports: Ports, found: _Found, action: Action, act: Act) -> str:
     except Exception as error:
         return await _failed(ports, found, error)
     await breakers.saw(ports, found.neighbour, None)
+    if isinstance(ending, Continues):
+        return await _record_quietly(ports, found, _continued(found.step.record, ending, ports.now()))
     return await _record(ports, found, _after(found.step.record, ending, ports.now()))
+
+
+def _continued(step: Step, ending: Continues, now: datetime) -> Step:
+    again = step.scheduled(now + timedelta(seconds=ending.after))
+    return again.but(faults=0, result=dict(ending.result), cause="", fix="", code="", updated_at=now)
 
 
 async def _failed(ports: Ports, found: _Found, error: Exception) -> str:
@@ -191,7 +206,7 @@ async def _failed(ports: Ports, found: _Found, error: Exception) -> str:
     return await _record(ports, found, failed)
 
 
-def _after(step: Step, ending: Ending, now: datetime) -> Step:
+def _after(step: Step, ending: Done | Skipped | Waits, now: datetime) -> Step:
     if isinstance(ending, Done):
         return step.ended("done", now, result=dict(ending.result))
     if isinstance(ending, Skipped):
@@ -229,7 +244,7 @@ def _audited(ports: Ports, found: _Found, step: Step) -> Audit:
         ports.now(),
         getattr(owner, "actor", MUSTER.name),
         f"step.{step.kind}",
-        step.matrix_id or owner.matrix_id or getattr(owner, "username", ""),
+        step.matrix_id or owner.matrix_id or getattr(owner, "username", owner.id),
         step.path,
         str(step.attempts),
         outcome=step.state,

@@ -20,9 +20,12 @@ from msgspec.structs import replace
 
 from shared.adapters.olm import make_account
 from shared.domain.device_account import DeviceAccount
+from shared.domain.imports import Line
 from shared.domain.members import member_id
 from shared.services import (
     breakers,
+    categories,
+    imports,
     inbox,
     indoc_clock,
     indoc_pauses,
@@ -117,6 +120,18 @@ async def by_an_admin(world: World) -> None:
     for room in world.policy.default_rooms:
         world.homeserver.join(member, room)
     await jobs.start(world, ADMIN, jobs.Wanted("remove", member, world.policy.default_rooms, "moved away"))
+    outdoors = categories.Wanted(
+        "Outdoors", ("nature",), {"hiking": ["trail"]}, world.policy.default_rooms, key="k3", body="b3"
+    )
+    await categories.create(world, ADMIN, outdoors)
+    lines = [
+        Line(line=2, cells={"first_name": "Gil"}, fields={"first_name": "Gil"}),
+        Line(
+            line=3, cells={"first_name": "Hal", "groups": "nobody"}, fields={"first_name": "Hal", "groups": ["nobody"]}
+        ),
+    ]
+    wanted_lines = imports.Wanted("users", ("first_name", "groups"), lines, "skip", key="k4", body="b4")
+    await imports.start(world, ADMIN, wanted_lines)
     await self_check(world, [])
 
 
