@@ -98,7 +98,8 @@ class FakeChat:
 
     def rename(self, user_id: str, room_id: str) -> None:
         """A new display name: their membership is written anew."""
-        self.homes[room_id].moved_at[user_id] = self._ms()
+        room = self.homes[room_id]
+        room.moved_at[user_id] = max(self._ms(), room.moved_at.get(user_id, room.made_at) + 1)
 
     def leave(self, user_id: str, room_id: str) -> None:
         self.homes[room_id].put(user_id, "leave", self._ms())
