@@ -386,6 +386,16 @@ class Changes(Struct, frozen=True):
     left: frozenset[str] = frozenset()
 
 
+class Resident(Struct, frozen=True):
+    """Somebody who has joined a room. `since`: when their membership was last written, which a new display name does
+    too. `power`: their level there."""
+
+    user_id: str
+    name: str
+    since: datetime
+    power: int
+
+
 class Identity(Struct, frozen=True):
     """Who our access token is. A transaction id counts per device."""
 
@@ -459,6 +469,16 @@ class Chat(Protocol):
     async def rooms_of(self, user_id: str) -> list[Room]:
         """Live: which of the bot's rooms a member has joined. One call and names where the admin API
         allows it, else the bot's rooms concurrently with a bound."""
+        ...
+
+    async def residents(self, room_id: str) -> list[Resident]:
+        """Everybody who has joined, the bot among them, in the order of `since`. Two calls, however many they are.
+        Raises `Refused` when the bot may not look."""
+        ...
+
+    async def joined_among(self, user_id: str, rooms: Sequence[str]) -> set[str]:
+        """Live: which of these rooms of the bot a member has joined. One call where the admin API allows it, else one
+        for each room, with a bound on how many at once."""
         ...
 
     async def state(self, room_id: str) -> list[StateEvent]:

@@ -19,6 +19,7 @@ from shared.domain.invites import Invite
 from shared.domain.jobs import Job
 from shared.domain.onboarding import Onboarding, Step
 from shared.domain.records import Record
+from shared.domain.removals import RemovalReason
 from shared.ports import Create, Document, Documents, Op, Query, Replace
 
 R = TypeVar("R", bound=Record)
@@ -89,6 +90,7 @@ def usable_id(text: str) -> bool:
 INVITES = Repository("invites", Invite, "invite")
 ONBOARDINGS = Repository("onboardings", Onboarding, "onboarding")
 JOBS = Repository("jobs", Job, "job")
+REMOVAL_REASONS = Repository("removal_reasons", RemovalReason, "removal reason")
 IMPORTS = Repository("imports", Import, "import")
 AUDIT = Repository("audit", Audit, "audit record")
 CATEGORIES = Repository("categories", Category, "category")
@@ -98,6 +100,7 @@ QUERIES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("invites", ("closed", "-created_at")),
     ("onboardings", ("state", "-created_at")),
     ("jobs", ("state", "-created_at")),
+    ("indoc", ("state", "-created_at")),
     ("audit", ("target", "-at")),
     ("letters", ("matrix_id", "-created_at")),
     ("letters", ("room_id", "-created_at")),

@@ -51,6 +51,16 @@ def seconds(value: str) -> float:
     return float(value)
 
 
+def hours(value: str) -> float:
+    if not re.fullmatch(r"[0-9]{1,4}(\.[0-9]{1,6})?", value) or not 0 < float(value) <= 8784:
+        raise ValueError("hours, above 0 and at most 8784")
+    return float(value)
+
+
+def members(value: str) -> tuple[str, ...]:
+    return tuple(user_id(member) for member in words(value))
+
+
 def score(value: str) -> float:
     if not re.fullmatch(r"[0-9]{1,3}(\.[0-9]{1,3})?", value) or float(value) > 100:
         raise ValueError("a score, from 0 to 100")
@@ -177,6 +187,19 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("MATRIX_INDOC_ROOM_ID", "onboarding", "The entry room; empty: there is none", "", room_or_nothing),
     Setting("MATRIX_DEFAULT_ROOMS", "onboarding", "Comma-separated rooms that every new member gets", "", rooms),
     Setting("AUTO_REMOVE_FROM_INDOC", "onboarding", "Whether newcomers are taken out of INDOC", "true", switch),
+    Setting(
+        "INDOC_LEAVE_AFTER_JOIN",
+        "onboarding",
+        "Whether newcomers stay in INDOC until they have joined a room of theirs",
+        "false",
+        switch,
+    ),
+    Setting("INDOC_CLOCK", "onboarding", "on: who stays in INDOC is nudged, then removed", "off", one_of("off", "on")),
+    Setting("INDOC_NUDGE_HOURS", "onboarding", "Hours in INDOC until the nudge", "20", hours),
+    Setting("INDOC_REMOVE_HOURS", "onboarding", "Hours in INDOC until the removal", "24", hours),
+    Setting(
+        "PROTECTED_MEMBERS", "onboarding", "Comma-separated Matrix ids that nothing removes by itself", "", members
+    ),
     Setting("WELCOME_DELAY_SECONDS", "onboarding", "From the hello to the welcome", "5", seconds),
     Setting(
         "NOTICE_WITHOUT_DEVICE",

@@ -76,6 +76,11 @@ class Wiring:
             encrypt=read["MATRIX_ENABLE_ENCRYPTION"],
             notice=read["NOTICE_WITHOUT_DEVICE"],
             puppets=read["MATRIX_PUPPETS"],
+            leave_after_join=read["INDOC_LEAVE_AFTER_JOIN"],
+            clock=read["INDOC_CLOCK"] == "on",
+            nudge_hours=read["INDOC_NUDGE_HOURS"],
+            remove_hours=read["INDOC_REMOVE_HOURS"],
+            protected=read["PROTECTED_MEMBERS"],
             recommend_least=read["RECOMMEND_MIN_SCORE"],
             recommend_most=read["RECOMMEND_MAX_SCORE"],
         )

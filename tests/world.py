@@ -28,6 +28,7 @@ from shared.services.enroll import Hint, Verdict, enroll
 from shared.services.onboardings import View, view
 from shared.services.resume import Report, resume
 from shared.services.steps import run_step
+from shared.services.tasks import PARENTS
 from tests.fakes.chat import FakeChat
 from tests.fakes.chat_rooms import FakeRoom
 from tests.fakes.directory import FakeDirectory
@@ -171,7 +172,7 @@ class World:
     async def once(self, task: Task) -> str:
         """One delivery of a task, answered by the step's state or by an exception."""
         payload = task.payload
-        parent = f"onboardings/{payload['onboarding']}" if "onboarding" in payload else f"jobs/{payload['job']}"
+        [parent] = [f"{name}/{payload[kind]}" for name, (kind, _) in PARENTS.items() if kind in payload]
         try:
             return await run_step(self, parent, payload["step"], payload["generation"], actions_of(task.entry_point))
         except NotFound:

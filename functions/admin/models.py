@@ -235,9 +235,16 @@ class RoomsInvite(Strict):
 
 
 class RoomsRemove(Strict):
+    """A reason, or the id of a stored one (`template`). `message`: said to them before; whoever cannot be reached is
+    removed all the same, unless `message_required`. Texts may name {username}, {name}, {matrix_id}, {community},
+    {date}."""
+
     matrix_id: Annotated[MatrixId, Field(min_length=4)]
     rooms: Rooms | None = None
-    reason: Label
+    reason: Label | None = None
+    template: Line = ""
+    message: Text = ""
+    message_required: bool = False
 
 
 # ------------------------------------------------------------------ out
@@ -363,6 +370,10 @@ class RoomOut(Out):
 
 
 class JobItem(Out):
+    """`kind`: of the step. `matrix_id`: whom it concerns, where that is not the job's."""
+
+    kind: str
+    matrix_id: str
     room: str
     state: str
     attempts: int
@@ -373,6 +384,8 @@ class JobItem(Out):
 
 
 class JobOut(Out):
+    """`message`: what they were told before. `notes`: what to know of how it was decided."""
+
     id: str
     kind: str
     state: str
@@ -381,6 +394,8 @@ class JobOut(Out):
     actor: str
     created_at: Time
     finished_at: Time | None
+    message: str
+    notes: list[str]
     items: list[JobItem]
 
 
@@ -532,6 +547,13 @@ class CostsOut(Out):
     lines: list[CostLine]
     assumed: dict[str, float]
     not_counted: list[str]
+
+
+def offset_of(cursor: str | None) -> int:
+    """Of a list that is read as a whole: where its page begins."""
+    if cursor and not (cursor.isascii() and cursor.isdigit() and len(cursor) < 8):
+        raise Invalid.field("cursor", "expected the next_cursor of the page before")
+    return int(cursor or 0)
 
 
 def repeated(model: type[Out]) -> dict[int | str, dict[str, Any]]:

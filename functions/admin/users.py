@@ -8,9 +8,10 @@ from fastapi import APIRouter, Path, Request, Response
 from msgspec.structs import replace
 
 from functions.admin import models as m
+from functions.admin import removal_models as rm
 from shared.domain.errors import Invalid
 from shared.domain.invites import ATTRIBUTE as INVITE_ATTRIBUTE
-from shared.services import new_users, onboardings, users
+from shared.services import new_users, offboarding, onboardings, users
 from shared.wiring import wiring
 
 router = APIRouter(tags=["users"])
@@ -129,6 +130,26 @@ async def recover_user(request: Request, pk: Pk, dry_run: m.DryRun = False) -> m
 @router.delete("/users/{pk}", status_code=204)
 async def delete_user(request: Request, pk: Pk, dry_run: m.DryRun = False) -> None:
     await users.delete(wiring(), m.actor_of(request), pk, dry_run=dry_run)
+
+
+@router.post("/users/{pk}/offboard", status_code=202)
+async def offboard_user(
+    request: Request,
+    pk: Pk,
+    wanted: rm.Offboard,
+    dry_run: m.DryRun = False,
+    idempotency_key: m.IdempotencyKey = "",
+) -> m.JobStarted:
+    """Deactivated in Authentik, then out of every room; what was open of their onboarding stops. Verified live."""
+    asked = offboarding.Wanted(
+        words=rm.words_of(wanted),
+        keep_rooms=tuple(wanted.keep_rooms),
+        matrix_ids=tuple(wanted.matrix_ids),
+        key=idempotency_key,
+        body=m.body_of(request),
+    )
+    view = await offboarding.offboard(wiring(), m.actor_of(request), pk, asked, dry_run=dry_run)
+    return m.JobStarted(job=m.job_out(view))
 
 
 @router.post("/users/{pk}/onboard", status_code=202)

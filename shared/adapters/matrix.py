@@ -15,12 +15,13 @@ from nio import RoomPreset
 
 from shared.adapters.matrix_check import self_check
 from shared.adapters.matrix_client import CLIENT, StrictClient, ask, connect, path_of
+from shared.adapters.matrix_errors import nonsense
 from shared.adapters.matrix_keys import MatrixKeys
 from shared.adapters.matrix_listing import RoomReader
-from shared.adapters.matrix_rooms import Creation, creation_of, event_with, power_of
+from shared.adapters.matrix_rooms import Creation, creation_of, event_with, power_of, residents_of
 from shared.adapters.matrix_watch import StateReader
 from shared.domain.errors import NotFound, Refused
-from shared.ports import Changes, Data, Finding, Identity, Membership, Power, Room, StateEvent
+from shared.ports import Changes, Data, Finding, Identity, Membership, Power, Resident, Room, StateEvent
 
 ENCRYPTION = {"type": "m.room.encryption", "state_key": "", "content": {"algorithm": "m.megolm.v1.aes-sha2"}}
 
@@ -166,6 +167,18 @@ class MatrixChat(MatrixKeys):
     async def rooms_of(self, user_id: str) -> list[Room]:
         """Without topics where the admin API answers."""
         return await self._reader.rooms_of(user_id)
+
+    async def residents(self, room_id: str) -> list[Resident]:
+        members = self.client.call("GET", f"{path_of(CLIENT, 'rooms', room_id, 'members')}?membership=join")
+        levels = self.client.state(room_id, "m.room.power_levels")
+        said, known, creation = await asyncio.gather(members, levels, self._creation(room_id))
+        chunk = said.data.get("chunk")
+        if not isinstance(chunk, list):
+            raise nonsense(200)
+        return residents_of(chunk, known, creation)
+
+    async def joined_among(self, user_id: str, rooms: Sequence[str]) -> set[str]:
+        return await self._reader.joined_among(user_id, rooms)
 
     async def state(self, room_id: str) -> list[StateEvent]:
         return await self._states.state(room_id)

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from msgspec import Struct
 
-from shared.ports import Power, Room
+from shared.ports import Power, Resident, Room
 
 CREATOR = 2**53
 """A creator's power in rooms of version 12 and later: above any level that can be written down."""
+
+
+EPOCH = datetime.fromtimestamp(0, UTC)
+LATEST = 4_102_444_800_000
+"""Milliseconds until 2100: another homeserver's clock may say anything."""
 
 
 class Creation(Struct, frozen=True):
@@ -36,18 +42,40 @@ def power_of(levels: Mapping[str, Any] | None, creation: Creation, user: str, ta
     `events_default` is what an m.room.message needs."""
     said = {"users": {creation.creator: 100}} if levels is None else levels
 
-    def of(member: str) -> int:
-        if member in creation.creators:
-            return CREATOR
-        return _level(said.get("users", {}).get(member, said.get("users_default", 0)))
-
     return Power(
-        ours=of(user),
+        ours=_power(said, creation, user),
         invite=_level(said.get("invite", 0)),
         kick=_level(said.get("kick", 50)),
         events_default=_level(said.get("events", {}).get("m.room.message", said.get("events_default", 0))),
-        target=of(target) if target else 0,
+        target=_power(said, creation, target) if target else 0,
     )
+
+
+def _power(said: Mapping[str, Any], creation: Creation, member: str) -> int:
+    if member in creation.creators:
+        return CREATOR
+    return _level(said.get("users", {}).get(member, said.get("users_default", 0)))
+
+
+def residents_of(
+    members: Iterable[Mapping[str, Any]], levels: Mapping[str, Any] | None, creation: Creation
+) -> list[Resident]:
+    """From the m.room.member events of those who have joined; what is malformed is left out."""
+    said = {"users": {creation.creator: 100}} if levels is None else levels
+    found = []
+    for event in (each for each in members if isinstance(each, Mapping)):
+        user, content, at = event.get("state_key"), event.get("content"), event.get("origin_server_ts")
+        if not isinstance(user, str) or not isinstance(content, Mapping) or content.get("membership") != "join":
+            continue
+        name = content.get("displayname")
+        since = datetime.fromtimestamp(min(max(at, 0), LATEST) / 1000, UTC) if type(at) is int else EPOCH
+        power = _power(said, creation, user)
+        found.append(Resident(user, name if isinstance(name, str) and name.strip() else _local(user), since, power))
+    return sorted(found, key=lambda resident: (resident.since, resident.user_id))
+
+
+def _local(user_id: str) -> str:
+    return user_id[1:].partition(":")[0]
 
 
 def room_of_summary(summary: Mapping[str, Any]) -> Room:

@@ -27,6 +27,9 @@ ENTRY_POINTS: Mapping[str, str] = {
     "hello": "deliver_welcome",
     "welcome": "deliver_welcome",
     "removal": "remove_from_room",
+    "removal_message": "deliver_welcome",
+    "indoc_nudge": "remove_from_indoc",
+    "indoc_expiry": "remove_from_indoc",
     "import": "update_account",
 }
 """Each kind of step and the entry point that runs it."""
@@ -73,9 +76,10 @@ class Onboarding(Record, frozen=True, kw_only=True):
 
 
 class Step(Record, frozen=True, kw_only=True):
-    """`parent`: "onboardings/{id}" or "jobs/{id}". `due_at`: scheduled: when its task runs; running:
-    when the claim lapses; waiting: when we look again; else None. `faults`: passing faults so far.
-    `waits_for`: "", "person", "indoc", "device", "join" or a neighbour. `sent_*`: the transaction of a message.
+    """`parent`: "onboardings/{id}", "jobs/{id}" or "indoc/{id}". `matrix_id`: whom it concerns, where that is not the
+    parent's. `due_at`: scheduled: when its task runs; running: when the claim lapses; waiting: when we look again;
+    else None. `faults`: passing faults so far. `waits_for`: "", "person", "indoc", "device", "join", "target" or a
+    neighbour. `sent_*`: the transaction of a message.
     `code`: of a refusal; of one that waits for a device, the ids of those that were of no use."""
 
     parent: str
@@ -83,6 +87,7 @@ class Step(Record, frozen=True, kw_only=True):
     kind: str
     state: State = "scheduled"
     room: str = ""
+    matrix_id: str = ""
     attempts: int = 0
     faults: int = 0
     generation: int = 0

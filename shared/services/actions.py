@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from shared.domain.onboarding import ENTRY_POINTS
-from shared.services import accounts, import_lines, messaging, rooms
+from shared.services import accounts, import_lines, indoc_clock, messaging, removals, rooms
 from shared.services.notices import or_notice
 from shared.services.steps import Action
 
@@ -20,6 +20,9 @@ ACTIONS: Mapping[str, Action] = {
     "hello": or_notice(messaging.hello),
     "welcome": or_notice(messaging.welcome),
     "removal": rooms.remove_from_room,
+    "removal_message": removals.say_before,
+    "indoc_nudge": indoc_clock.nudge,
+    "indoc_expiry": indoc_clock.expire,
     "import": import_lines.make_lines,
 }
 

@@ -30,6 +30,11 @@ class Policy(Struct, frozen=True):
     encrypt: bool = False
     notice: bool = False
     puppets: tuple[str, ...] = ()
+    leave_after_join: bool = False
+    clock: bool = False
+    nudge_hours: float = 20.0
+    remove_hours: float = 24.0
+    protected: tuple[str, ...] = ()
     recommend_least: float = 20.0
     recommend_most: float = 100.0
 

@@ -21,10 +21,21 @@ from shared.domain.onboarding import OPEN, Onboarding, Step
 from shared.logs import about
 from shared.ports import Account, Put, Query, Replace, Write
 from shared.repositories import INVITES, ONBOARDINGS, Stored
-from shared.services import breakers, device_watch, invites, late_devices, leases, new_users, reader
+from shared.services import (
+    breakers,
+    device_watch,
+    indoc_clock,
+    invites,
+    late_devices,
+    leases,
+    leave_watch,
+    new_users,
+    reader,
+)
 from shared.services.context import Actor, Ports, log, note, whose
 from shared.services.enroll import Start, begin
 from shared.services.messaging import DirectRoom
+from shared.services.stopping import was_offboarded
 from shared.services.tasks import PARENTS, change_parent, enqueue, restate
 
 LEASE = "leases/resume_onboardings"
@@ -232,7 +243,7 @@ async def _enrolled(ports: Ports, account: Account) -> int:
     """Only who bears our invite, or was made by the enrollment flow; everybody else is not ours."""
     if account.joined_at and account.joined_at > ports.now() - GRACE:
         return 0
-    if not await _is_ours(ports, account):
+    if not await _is_ours(ports, account) or await was_offboarded(ports, account.pk):
         return 0
     try:
         verdict = await begin(ports, account, Start("sweep", Actor("muster")))
@@ -343,5 +354,7 @@ PARTS: dict[str, Part] = {
     "first_devices": sealed_only(late_devices.first_devices),
     "replies": sealed_only(reader.read),
     "joins": sealed_only(late_devices.joins),
+    "leave_watch": leave_watch.arrivals,
+    "indoc_clock": indoc_clock.clock,
     "late_devices": sealed_only(late_devices.late_devices),
 }

@@ -55,6 +55,10 @@ class World(Protocol):
         ...
 
     async def join(self, user_id: str, room_id: str) -> None: ...
+    async def rename(self, user_id: str, room_id: str) -> None:
+        """A new display name, with which their membership is written anew."""
+        ...
+
     async def leave(self, user_id: str, room_id: str) -> None: ...
     async def say(self, user_id: str, room_id: str, content: Data) -> None: ...
     async def put(self, room_id: str, event_type: str, content: Data, state_key: str = "") -> None:
@@ -106,6 +110,9 @@ class FakeWorld:
 
     async def join(self, user_id: str, room_id: str) -> None:
         self.fake.join(user_id, room_id)
+
+    async def rename(self, user_id: str, room_id: str) -> None:
+        self.fake.rename(user_id, room_id)
 
     async def leave(self, user_id: str, room_id: str) -> None:
         self.fake.leave(user_id, room_id)
@@ -192,6 +199,10 @@ class SynapseWorld:
 
     async def join(self, user_id: str, room_id: str) -> None:
         await self.call("POST", "join", room_id, by=user_id, body={})
+
+    async def rename(self, user_id: str, room_id: str) -> None:
+        body = {"membership": "join", "displayname": f"Renamed {next(_numbers)}"}
+        await self.call("PUT", "rooms", room_id, "state", "m.room.member", user_id, by=user_id, body=body)
 
     async def leave(self, user_id: str, room_id: str) -> None:
         await self.call("POST", "rooms", room_id, "leave", by=user_id, body={})

@@ -9,10 +9,11 @@ import itertools
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Self, TypeVar
 
 from shared.domain.errors import Conflict, Limited, NotFound, Refused
-from shared.ports import Changes, Data, Finding, Identity, Membership, Power, Room, StateEvent
+from shared.ports import Changes, Data, Finding, Identity, Membership, Power, Resident, Room, StateEvent
 from tests.fakes.chat_rooms import FakeRoom, Pieces, differences, state_of
 
 _T = TypeVar("_T")
@@ -94,6 +95,11 @@ class FakeChat:
 
     def join(self, user_id: str, room_id: str) -> None:
         self.homes[room_id].put(user_id, "join", self._ms())
+
+    def rename(self, user_id: str, room_id: str) -> None:
+        """A new display name: their membership is written anew."""
+        room = self.homes[room_id]
+        room.moved_at[user_id] = max(self._ms(), room.moved_at.get(user_id, room.made_at) + 1)
 
     def leave(self, user_id: str, room_id: str) -> None:
         self.homes[room_id].put(user_id, "leave", self._ms())
@@ -210,6 +216,19 @@ class FakeChat:
     @_port
     async def rooms_of(self, user_id: str) -> list[Room]:
         return _sorted([room for room in self._mine() if user_id in room.joined()])
+
+    @_port
+    async def residents(self, room_id: str) -> list[Resident]:
+        room = self._inside(room_id)
+        found = []
+        for user in room.joined():
+            at = datetime.fromtimestamp(room.moved_at.get(user, room.made_at) / 1000, UTC)
+            found.append(Resident(user, user[1:].partition(":")[0], at, room.power_of(user)))
+        return sorted(found, key=lambda resident: (resident.since, resident.user_id))
+
+    @_port
+    async def joined_among(self, user_id: str, rooms: Sequence[str]) -> set[str]:
+        return {room.room_id for room in self._mine() if room.room_id in rooms and user_id in room.joined()}
 
     @_port
     async def state(self, room_id: str) -> list[StateEvent]:

@@ -21,18 +21,24 @@ from msgspec.structs import replace
 from shared.adapters.olm import make_account
 from shared.domain.device_account import DeviceAccount
 from shared.domain.imports import Line
+from shared.domain.members import member_id
 from shared.services import (
     breakers,
     categories,
     imports,
     inbox,
+    indoc_clock,
+    indoc_pauses,
     invites,
     jobs,
     leases,
     new_users,
+    offboarding,
     onboardings,
     reader,
+    reasons,
 )
+from shared.services.removals import Words
 from shared.services.resume import LEASE, LEASE_FOR
 from shared.services.self_check import self_check
 from tests.fakes.task_queue import FakeTaskQueue
@@ -141,7 +147,34 @@ async def an_outage(world: World) -> None:
     await leases.take(world, LEASE, LEASE_FOR)
 
 
-STORIES: tuple[Callable[[World], Awaitable[None]], ...] = (at_home, without_device, held, by_an_admin, an_outage)
+async def shown_out(world: World) -> None:
+    """Told why and off-boarded; somebody nudged and removed by the clock of INDOC, somebody else whose clock is paused."""
+    await reasons.put(world, ADMIN, "rules", "Rules", "{username} broke rule 3", "Goodbye, {name}.")
+    account = await world.member("gwen")
+    await world.enrolled("gwen", "e5")
+    await world.work()
+    wanted = offboarding.Wanted(Words(template="rules"), key="k3", body="b3")
+    await offboarding.offboard(world, ADMIN, account.pk, wanted)
+    await world.work()
+    world.policy = replace(world.policy, clock=True)
+    hugo, iris = world.arrive("hugo"), world.arrive("iris")
+    for member in (hugo, iris):
+        keys(world).add_device(member, "PHONE", name="Phone")
+    await indoc_pauses.pause(world, ADMIN, member_id(iris), None, dry_run=False)
+    for _ in range(3):
+        world.pause(hours=20)
+        await indoc_clock.clock(world)
+        await world.work()
+
+
+STORIES: tuple[Callable[[World], Awaitable[None]], ...] = (
+    at_home,
+    without_device,
+    held,
+    by_an_admin,
+    shown_out,
+    an_outage,
+)
 
 
 def plain(value: Any) -> Any:

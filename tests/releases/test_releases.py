@@ -22,10 +22,12 @@ from shared.domain.categories import Category
 from shared.domain.device_account import DeviceAccount
 from shared.domain.errors import MusterError
 from shared.domain.imports import Import, Part
+from shared.domain.indoc import Pause, Stay
 from shared.domain.invites import Invite
 from shared.domain.jobs import Job
 from shared.domain.onboarding import Onboarding, Step
 from shared.domain.records import Record
+from shared.domain.removals import RemovalReason
 from shared.domain.replies import Reply
 from shared.ports import Create, Task
 from shared.repositories import AUDIT, IMPORTS, INVITES, JOBS, ONBOARDINGS
@@ -48,7 +50,10 @@ RECORDS: dict[str, type[Record]] = {
     r"invites/[^/]+": Invite,
     r"onboardings/[^/]+": Onboarding,
     r"jobs/[^/]+": Job,
-    r"(onboardings|jobs)/[^/]+/steps/[^/]+": Step,
+    r"indoc/[^/]+": Stay,
+    r"indoc_pauses/[^/]+": Pause,
+    r"removal_reasons/[^/]+": RemovalReason,
+    r"(onboardings|jobs|indoc)/[^/]+/steps/[^/]+": Step,
     r"imports/[^/]+": Import,
     r"imports/[^/]+/lines/[^/]+": Part,
     r"audit/[^/]+": Audit,

@@ -34,6 +34,7 @@ POST /api/users/{pk}/activate
 POST /api/users/{pk}/deactivate
 POST /api/users/{pk}/recovery
 POST /api/users/{pk}/onboard
+POST /api/users/{pk}/offboard
 GET /api/onboardings
 GET /api/onboardings/{onboarding_id}
 POST /api/onboardings/{onboarding_id}/retry
@@ -51,6 +52,13 @@ GET /api/categories/{category_id}
 PUT /api/categories/{category_id}
 DELETE /api/categories/{category_id}
 GET /api/jobs/{job_id}
+GET /api/removal_reasons
+GET /api/removal_reasons/{reason_id}
+PUT /api/removal_reasons/{reason_id}
+DELETE /api/removal_reasons/{reason_id}
+GET /api/indoc
+POST /api/indoc/{matrix_id}/pause
+POST /api/indoc/{matrix_id}/resume
 GET /api/jobs/{job_id}/invites.csv
 POST /api/invites/batch
 POST /api/imports
@@ -81,7 +89,11 @@ FIELDS = {
     "Retry": "steps",
     "Skip": "step reason",
     "RoomsInvite": "matrix_id rooms",
-    "RoomsRemove": "matrix_id rooms reason",
+    "RoomsRemove": "matrix_id rooms reason template message message_required",
+    "Offboard": "reason template message message_required keep_rooms matrix_ids",
+    "ReasonOut": "id label reason message",
+    "IndocItem": "matrix_id since hours onboarding state nudge_at remove_at",
+    "MemberRooms": "items live age_seconds",
     "ImportStarted": "job table",
     "ImportLines": "imported state items next_cursor total",
     "LineOut": "line state cause fix id username",
@@ -106,6 +118,7 @@ MAKING = (
     "POST /api/invites",
     "POST /api/invites/batch",
     "POST /api/users",
+    "POST /api/users/{pk}/offboard",
     "POST /api/imports",
     "POST /api/categories",
     "POST /api/rooms/invite",
@@ -127,6 +140,7 @@ def test_every_route_of_the_contract_is_there() -> None:
     sample = {"invite_id": "inv_x", "pk": "2", "onboarding_id": "ob_x", "matrix_id": "@a:b.test", "job_id": "job_x"}
     sample |= {"import_id": "imp_x", "what": "invites"}
     sample["category_id"] = "cat_x"
+    sample["reason_id"] = "rules"
     known = {f"{method} {path}" for path, methods in KNOWN.items() for method in methods}
     assert {name.format(**sample) for name in operations()} == known
 
@@ -222,6 +236,8 @@ async def _furnish(service: Service) -> None:
     body = {"matrix_id": "@ada:fake.test", "rooms": ["#ops:fake.test"]}
     IDS["job_id"] = (await service.api("POST", "/api/rooms/invite", json=body)).json()["job"]["id"]
     IDS["matrix_id"] = "@ada:fake.test"
+    IDS["reason_id"] = "rules"
+    await service.api("PUT", "/api/removal_reasons/rules", json={"label": "Rules", "reason": "broke them, {name}"})
     file = "first_name,groups\nBee,\nCee,nobody\n"
     started = await service.api("POST", "/api/imports?kind=users&on_conflict=skip", content=file)
     IDS["import_id"] = started.json()["table"]["imported"]["id"]

@@ -177,5 +177,28 @@ ROOMS_REMOVE: dict[str, list[Any]] = {
     "matrix_id": [*MATRIX_IDS, ""],
     "rooms": [*(rooms for rooms in ROOMS if rooms is not None), []],
     "reason": label(100),
+    "message": text(4000),
+    "message_required": SWITCHES,
+    "template": text(200),
+    "extra": [1],
+}
+OFFBOARD: dict[str, list[Any]] = {
+    "reason": label(100),
+    "message": text(4000),
+    "message_required": SWITCHES,
+    "template": text(200),
+    "keep_rooms": ROOMS,
+    "matrix_ids": [None, "x", 5, {}, *([member] for member in (*MATRIX_IDS, "")), ["@ada:example.org"] * 11],
+    "extra": [1],
+}
+REASON: dict[str, list[Any]] = {
+    "label": label(100),
+    "reason": [*label(300), "{you}"],
+    "message": [*text(4000), "{you}"],
+    "extra": [1],
+}
+PAUSE: dict[str, list[Any]] = {
+    "hours": [value for value in HOURS if value is not None],
+    "until": [*TIMES],
     "extra": [1],
 }
