@@ -1,0 +1,131 @@
+"""Authentik's accounts and groups into the cache.
+
+Full: every page, eight at once, a checkpoint every few; who was on no page is asked for by number, and goes when
+Authentik does not know them. Light: who was written since, all groups, and whoever the total says is missing. What
+leaves no trace on an account (coming into a group, leaving one, logging in) is found by a full one alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import zlib
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from shared.domain import packing
+from shared.domain.cached_users import Numbers
+from shared.ports import Account, Directory
+from shared.services import user_shards
+from shared.services.absent import absent, looked_up
+from shared.services.shards import Run
+
+GROUPS = "groups"
+PAGE, AT_ONCE, CHECKPOINT = 100, 8, 48
+"""Accounts on a page (Authentik gives no more), pages at once, pages between two checkpoints."""
+ASKED = 400
+"""Accounts that are asked for one by one between two checkpoints."""
+SKEW = timedelta(minutes=5)
+"""How far Authentik's clock may be behind ours."""
+OVERLAP = timedelta(minutes=2)
+"""By Authentik's own clock: how late a change may become visible."""
+LIGHT_UP_TO = 2_000
+"""Changed accounts beyond which a full sync, which has checkpoints, is the better one."""
+
+
+async def full(run: Run) -> bool:
+    """False: time was up; the next run goes on from the checkpoint."""
+    directory = await run.ports.directory()
+    began = run.sync.begun_at or run.ports.now()
+    progress = run.sync.progress or {"page": 1, "seen": b"", "position": (began - SKEW).isoformat()}
+    seen, page = Numbers(zlib.decompress(progress["seen"]) if progress["seen"] else b""), int(progress["page"])
+    while page:
+        accounts, page = await _pages(directory, page)
+        seen.add(account.pk for account in accounts)
+        await user_shards.upsert(run, accounts)
+        progress = progress | {"page": page, "seen": zlib.compress(seen.data())}
+        await run.commit(progress=progress)
+        if page and run.out_of_time():
+            return False
+    if not await _drop_unseen(run, directory, seen):
+        return False
+    await _groups(run, directory)
+    await run.commit(position=progress["position"], counts=_counts(run))
+    return True
+
+
+async def light(run: Run) -> bool | None:
+    """None: it takes a full one."""
+    directory = await run.ports.directory()
+    await _groups(run, directory)
+    for _ in range(2):  # somebody may join between the two questions: then once more
+        changed = await _changed(run, directory)
+        if changed is None:
+            return None
+        total = (await directory.accounts(size=1)).total
+        missing = user_shards.count(run) - total
+        if missing >= 0:
+            break
+    else:
+        return None
+    if missing:
+        gone = await absent(run, directory, missing)
+        if gone is None:
+            return None
+        await user_shards.remove(run, gone)
+    await run.commit(position=changed, counts=_counts(run))
+    return True
+
+
+async def _changed(run: Run, directory: Directory) -> str | None:
+    """Takes over who was written since; the new position, None where that is too much."""
+    position = datetime.fromisoformat(run.sync.position)
+    page: int | None = 1
+    latest = position
+    while page:
+        found = await directory.accounts(updated_after=position - OVERLAP, page=page, size=PAGE)
+        if found.total > LIGHT_UP_TO:
+            return None
+        await user_shards.upsert(run, found.items)
+        latest = max([latest, *(account.updated_at for account in found.items if account.updated_at)])
+        page = found.next_page
+    return latest.isoformat()
+
+
+async def _pages(directory: Directory, page: int) -> tuple[list[Account], int]:
+    """The accounts of some pages, and the page after them; 0: there is none."""
+    first = await directory.accounts(page=page, size=PAGE)
+    last = min(-(-first.total // PAGE), page + CHECKPOINT - 1)
+    gate = asyncio.Semaphore(AT_ONCE)
+
+    async def read(number: int) -> tuple[Sequence[Account], int | None]:
+        async with gate:
+            found = await directory.accounts(page=number, size=PAGE)
+        return found.items, found.next_page
+
+    rest = await asyncio.gather(*(read(number) for number in range(page + 1, last + 1)))
+    pages = [(first.items, first.next_page), *rest]
+    return [account for items, _ in pages for account in items], pages[-1][1] or 0
+
+
+async def _drop_unseen(run: Run, directory: Directory, seen: Numbers) -> bool:
+    """Pages shift when somebody is deleted meanwhile, so that others may have been on none: each is asked for."""
+    for name in user_shards.names(run):
+        unseen = [row.pk for row in await user_shards.rows_in(run, name) if row.pk not in seen]
+        for start in range(0, len(unseen), ASKED):
+            there, gone = await looked_up(directory, unseen[start : start + ASKED])
+            seen.add(account.pk for account in there)
+            await user_shards.upsert(run, there)
+            await user_shards.remove(run, gone)
+            await run.commit(progress=run.sync.progress | {"seen": zlib.compress(seen.data())})
+            if run.out_of_time():
+                return False
+    return True
+
+
+async def _groups(run: Run, directory: Directory) -> None:
+    groups = {group.pk: (group.name, group.superuser) for group in await directory.groups()}
+    run.stage(GROUPS, packing.encoded(groups), len(groups))
+
+
+def _counts(run: Run) -> dict[str, int]:
+    return {"users": user_shards.count(run), "groups": run.rows(GROUPS)}
