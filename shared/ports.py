@@ -16,7 +16,7 @@ from msgspec import Struct, field
 from shared.domain.devices import Device, Distrusted, Messages, Opened, RoomKey, Sealed
 
 Data = dict[str, Any]
-"""A document's content: JSON values, plus aware UTC datetimes (kept to the microsecond)."""
+"""A document's content: JSON values, plus aware UTC datetimes (kept to the microsecond) and bytes."""
 
 
 # ------------------------------------------------------------------ Documents
@@ -251,10 +251,12 @@ class Directory(Protocol):
         active: bool | None = None,
         group: str = "",
         joined_after: datetime | None = None,
+        updated_after: datetime | None = None,
         page: int = 1,
         size: int = 50,
     ) -> Accounts:
-        """Ordered by `date_joined`, oldest first. A page that is out of range is empty."""
+        """Ordered by `date_joined`, oldest first. A page that is out of range is empty. `updated_after`: those whose
+        own row was written later; coming into a group, leaving one or logging in does not count as that."""
         ...
 
     async def create_account(self, *, username: str, name: str, email: str, attributes: Data) -> Account:
@@ -349,6 +351,39 @@ class Room(Struct, frozen=True):
     join_rule: str = ""
 
 
+class StateEvent(Struct, frozen=True, gc=False):
+    """One piece of a room's state, of a kind that Muster reads. `content` holds what Muster reads of it, in the shapes
+    of the specification (shared, so never to be changed), and is empty where somebody took the piece back:
+
+    m.room.create                `creator`, `additional_creators`, `room_version`, `type`, `predecessor`
+    m.room.name, .topic          `name`, `topic`
+    m.room.canonical_alias       `alias`
+    m.room.encryption            `algorithm`
+    m.room.join_rules            `join_rule`, `allow`
+    m.room.power_levels          `users`, `users_default`, `invite`, `kick`, `ban`, `state_default`, `events`,
+                                 `events_default`; levels are whole numbers, an absent one has the default
+    m.room.member                `membership`, always; `state_key` is the user
+    m.room.tombstone             `replacement_room`
+    m.space.parent, .child       `via`, `canonical`, `suggested`, `order`; `state_key` is the other room
+
+    `at`: when the sender's homeserver says that it was sent, in ms since 1970; 0: it does not say."""
+
+    type: str
+    state_key: str
+    content: Mapping[str, Any]
+    at: int = 0
+
+
+class Changes(Struct, frozen=True):
+    """What changed behind a position. `rooms`: for each room in which something did, its events in the order in which
+    they count: of two of the same type and state key the later one holds. A room that the bot has entered has all of
+    its state. `left`: rooms that the bot is not in any more."""
+
+    position: str
+    rooms: Mapping[str, Sequence[StateEvent]] = {}
+    left: frozenset[str] = frozenset()
+
+
 class Identity(Struct, frozen=True):
     """Who our access token is. A transaction id counts per device."""
 
@@ -422,6 +457,17 @@ class Chat(Protocol):
     async def rooms_of(self, user_id: str) -> list[Room]:
         """Live: which of the bot's rooms a member has joined. One call and names where the admin API
         allows it, else the bot's rooms concurrently with a bound."""
+        ...
+
+    async def state(self, room_id: str) -> list[StateEvent]:
+        """All of a room's state that Muster reads. One call. Raises `Refused` (M_FORBIDDEN) when the bot is not in."""
+        ...
+
+    async def changes(self, since: str | None) -> Changes:
+        """What changed behind the position `since`; None: no rooms, and the present position. One `/sync` that does not
+        wait. It tells this device's messages away (see `Keys.sync`): never on the device that sends. The same
+        position asked for again within two minutes may be answered as it was then. Raises `Refused` (code "POSITION")
+        when the homeserver does not know the position: then everything has to be read anew."""
         ...
 
     async def direct_rooms(self) -> dict[str, list[str]]:

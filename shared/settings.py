@@ -141,6 +141,12 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("PUBLIC_URL", "admin", "Where people open the admin page", "", url_or_nothing),
     Setting("MATRIX_HOMESERVER", "matrix", "Client API address of the homeserver", None, base_url),
     Setting("MATRIX_ACCESS_TOKEN", "matrix", "Access token of the bot", None, secret=True),
+    Setting(
+        "MATRIX_SYNC_ACCESS_TOKEN",
+        "matrix",
+        "That of a device of the bot which only watches: set-up makes it",
+        secret=True,
+    ),
     Setting("MATRIX_USER_ID", "matrix", "The bot, such as @muster:example.org", None, user_id),
     Setting("MATRIX_CA_BUNDLE", "matrix", "File with the CA of a self-signed homeserver"),
     Setting("MATRIX_DISABLE_SSL_VERIFICATION", "matrix", "Refused in production", "false", switch),

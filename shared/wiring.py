@@ -189,19 +189,29 @@ class Wiring:
 
     async def _matrix(self) -> MatrixChat:
         async def make() -> MatrixChat:
-            from shared.adapters.matrix import MatrixChat
-
-            self.settings.require("matrix")
-            chat = MatrixChat(
-                self.settings["MATRIX_HOMESERVER"],
-                await self._access_token(),
-                self.settings["MATRIX_USER_ID"],
-                ca_bundle=self.settings["MATRIX_CA_BUNDLE"] or None,
-                verify=not self.settings["MATRIX_DISABLE_SSL_VERIFICATION"],
-            )
-            return self._watched("matrix", chat)
+            return self._signed_in(await self._access_token())
 
         return await self.remember("chat", FOREVER, make)
+
+    async def watcher(self) -> Chat | None:
+        async def make() -> Chat | None:
+            token = await self.secret("MATRIX_SYNC_ACCESS_TOKEN")
+            return self._signed_in(token) if token else None
+
+        return await self.remember("watcher", FOREVER, make)
+
+    def _signed_in(self, token: str) -> MatrixChat:
+        from shared.adapters.matrix import MatrixChat
+
+        self.settings.require("matrix")
+        chat = MatrixChat(
+            self.settings["MATRIX_HOMESERVER"],
+            token,
+            self.settings["MATRIX_USER_ID"],
+            ca_bundle=self.settings["MATRIX_CA_BUNDLE"] or None,
+            verify=not self.settings["MATRIX_DISABLE_SSL_VERIFICATION"],
+        )
+        return self._watched("matrix", chat)
 
     # -- what is traced
 

@@ -26,7 +26,8 @@ from shared.services.enroll import Hint, Verdict, enroll
 from shared.services.onboardings import View, view
 from shared.services.resume import Report, resume
 from shared.services.steps import run_step
-from tests.fakes.chat import FakeChat, FakeRoom
+from tests.fakes.chat import FakeChat
+from tests.fakes.chat_rooms import FakeRoom
 from tests.fakes.directory import FakeDirectory
 from tests.fakes.faulty_documents import FaultyDocuments, Killed
 from tests.fakes.task_queue import FakeTaskQueue
@@ -49,6 +50,7 @@ class World:
     failures: dict[str, int] = field(default_factory=dict)
     under_way: set[str] = field(default_factory=set)
     log: list[tuple[str, str]] = field(default_factory=list)
+    watched: bool = True
     device: Any = None
     device_findings: list[Finding] = field(default_factory=list)
     _now: datetime = field(default_factory=lambda: datetime.now(UTC).replace(microsecond=0))
@@ -76,6 +78,10 @@ class World:
 
     async def chat(self) -> FakeChat:
         return self.homeserver
+
+    async def watcher(self) -> FakeChat | None:
+        """None where a test has taken its device away by `watched = False`."""
+        return self.homeserver.another_device() if self.watched else None
 
     async def keys(self) -> Any:
         return self.homeserver

@@ -34,7 +34,7 @@ from shared.services.inbox import Unopened
 from shared.services.messaging import DirectRoom
 from shared.services.new_users import Request
 from shared.services.position import Position
-from tests.fakes.chat import FakeRoom
+from tests.fakes.chat_rooms import FakeRoom
 from tests.releases.make import data, world
 from tests.shared.services.test_encryption import PICKLE_KEY
 from tests.world import World
