@@ -29,9 +29,9 @@ class Event(Protocol):
 
 
 class RoomRow(Struct, frozen=True, omit_defaults=True):
-    """What a room's state says. `levels`: of m.room.power_levels, where they are not the default; None: there is no such
-    event. `allow`: spaces whose members may join a restricted room. `replacement`: where a tombstone leads. `joined`,
-    `invited`: how many."""
+    """What a room's state says. `levels`: of m.room.power_levels, where they are not the default; None: there is no
+    such event. `allow`: spaces whose members may join a restricted room. `replacement`: where a tombstone leads.
+    `joined`, `invited`: how many."""
 
     room_id: str
     name: str = ""

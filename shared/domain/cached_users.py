@@ -125,10 +125,13 @@ def shard_of(pk: int, names: Sequence[str]) -> str:
     return names[place] if names and place >= 0 else FIRST
 
 
-def within(rows: Sequence[UserRow], name: str, names: Sequence[str]) -> list[UserRow]:
-    """Those that belong into this one of the shards: one that is being cut in two may be read before it is."""
-    following = next((other for other in names if other > name), "")
-    return [row for row in rows if row.pk >= first_of(name) and (not following or row.pk < first_of(following))]
+def within(rows: list[UserRow], name: str, names: Sequence[str]) -> list[UserRow]:
+    """Those that belong into this one of the shards: one that is being cut in two may be read before it is. `rows` are
+    in order, and the very same list is answered where all of them do."""
+    first, last = first_of(name), min((first_of(other) for other in names if other > name), default=2**63)
+    if not rows or (rows[0].pk >= first and rows[-1].pk < last):
+        return rows
+    return [row for row in rows if first <= row.pk < last]
 
 
 def first_of(name: str) -> int:

@@ -1,5 +1,5 @@
-"""The table of Matrix ids: a number for each, for good. A number is never given to another: whoever reads an older table
-with newer memberships, or the other way round, finds nobody rather than somebody else."""
+"""The table of Matrix ids: a number for each, for good. A number is never given to another: whoever reads an older
+table with newer memberships, or the other way round, finds nobody rather than somebody else."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""The packed documents of the cache. One sync at a time writes those of a source, and every batch that it writes holds its
-own state document too, by compare-and-set: a run whose claim has lapsed can write nothing any more.
+"""The packed documents of the cache. One sync at a time writes those of a source, and every batch that it writes holds
+its own state document too, by compare-and-set: a run whose claim has lapsed can write nothing any more.
 
 `cache/NAME` holds the first part of a shard, `cache/NAME+1` the second, should one not suffice.
 """
@@ -49,6 +49,10 @@ class Run:
         self._version, self._deadline = version, deadline
         self._staged: dict[str, Staged] = {}
 
+    def forget(self) -> None:
+        """What is staged and was not written."""
+        self._staged.clear()
+
     def out_of_time(self) -> bool:
         return self.ports.now() >= self._deadline
 
@@ -81,7 +85,7 @@ class Run:
     async def commit(self, **changes: Any) -> None:
         """What is staged and is not so already, together with these changes of the state. In one batch, unless it is
         too much for one: then the changes come with the last, and a run that dies before it is repeated."""
-        staged = sorted(self._staged.items(), key=lambda item: item[0] in self.sync.shards)  # what is new comes first
+        staged = sorted(self._staged.items(), key=lambda item: self._turn(item[0]))
         changed = {name: one for name, one in staged if self._differs(name, one)}
         self._staged.clear()
         room, writes = BATCH, list[Write]()
@@ -96,6 +100,10 @@ class Run:
             self._list(name, entry)
         self.written += len(changed)
         await self._write(writes, **changes)
+
+    def _turn(self, name: str) -> tuple[bool, bool]:
+        """Matrix ids before the memberships that refer to them; what is cut off before what it is cut from."""
+        return not name.startswith("ids-"), name in self.sync.shards
 
     def _differs(self, name: str, staged: Staged) -> bool:
         known = self.sync.shards.get(name)
@@ -130,16 +138,14 @@ class Run:
             raise Busy("another run has taken this sync over", "Nothing to do.") from error
 
 
-async def claimed(ports: Ports, source: Source, seconds: float) -> Run:
+async def claimed(ports: Ports, source: Source, seconds: float, begin: Callable[[Sync], Sync]) -> Run:
     """Of several at the same instant one; raises `Busy` for the others. `seconds`: how long it may take before it stops
-    at a point from which another run goes on."""
-    now = ports.now()
-    until = {"running_until": now + CLAIM, "beat_at": now}
+    at a point from which another run goes on. `begin`: what the claim says besides."""
+    now, path = ports.now(), SYNCS.path(source)
     stored = await SYNCS.find(ports.documents, source)
-    sync = (stored.record if stored else Sync(source=source)).but(**until)
     if stored and stored.record.is_running(now):
         raise Busy(f"{source} is being synced just now", "Nothing to do: wait for its end.")
-    path = SYNCS.path(source)
+    sync = begin(stored.record if stored else Sync(source=source)).but(running_until=now + CLAIM, beat_at=now)
     write = Replace(path, sync.data(), stored.version) if stored else Create(path, sync.data())
     try:
         [version] = await ports.documents.write(write)
@@ -164,7 +170,7 @@ def whole(documents: Sequence[Document | None]) -> bytes:
 async def loaded(
     ports: Ports, sync: Sync, names: Sequence[str], read: Callable[[bytes], T], held: dict[str, tuple[str, Any]]
 ) -> dict[str, T]:
-    """The shards of these names, each as `read` makes it. Those of `held` that are still the newest are not read again."""
+    """The shards of these names, each as `read` makes it. Those of `held` that are the newest are not read again."""
     missing = [name for name in names if held.get(name, ("",))[0] != sync.shards[name]["digest"]]
     for start in range(0, len(missing), TOGETHER):
         for name, documents in (await _documents(ports, sync, missing[start : start + TOGETHER])).items():

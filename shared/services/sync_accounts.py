@@ -11,6 +11,7 @@ import asyncio
 import zlib
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 from shared.domain import packing
 from shared.domain.cached_users import Numbers
@@ -32,8 +33,8 @@ LIGHT_UP_TO = 2_000
 """Changed accounts beyond which a full sync, which has checkpoints, is the better one."""
 
 
-async def full(run: Run) -> bool:
-    """False: time was up; the next run goes on from the checkpoint."""
+async def full(run: Run) -> dict[str, Any] | None:
+    """What its end changes in the state document; None: time was up, and the next run goes on from the checkpoint."""
     directory = await run.ports.directory()
     began = run.sync.begun_at or run.ports.now()
     progress = run.sync.progress or {"page": 1, "seen": b"", "position": (began - SKEW).isoformat()}
@@ -45,16 +46,15 @@ async def full(run: Run) -> bool:
         progress = progress | {"page": page, "seen": zlib.compress(seen.data())}
         await run.commit(progress=progress)
         if page and run.out_of_time():
-            return False
+            return None
     if not await _drop_unseen(run, directory, seen):
-        return False
+        return None
     await _groups(run, directory)
-    await run.commit(position=progress["position"], counts=_counts(run))
-    return True
+    return {"position": progress["position"], "counts": _counts(run)}
 
 
-async def light(run: Run) -> bool | None:
-    """None: it takes a full one."""
+async def light(run: Run) -> dict[str, Any] | None:
+    """What its end changes in the state document; None: it takes a full one."""
     directory = await run.ports.directory()
     await _groups(run, directory)
     for _ in range(2):  # somebody may join between the two questions: then once more
@@ -72,8 +72,7 @@ async def light(run: Run) -> bool | None:
         if gone is None:
             return None
         await user_shards.remove(run, gone)
-    await run.commit(position=changed, counts=_counts(run))
-    return True
+    return {"position": changed, "counts": _counts(run)}
 
 
 async def _changed(run: Run, directory: Directory) -> str | None:

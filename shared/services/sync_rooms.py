@@ -1,14 +1,15 @@
 """The bot's rooms and their members into the cache.
 
 Full: the position first, then all of the state of each joined room, one shard of rooms after the other, each of them a
-checkpoint. Light: what `/sync` tells since the position. Both fold with the same function, so that they agree. The direct
-rooms are between a member and the bot: they are in no list, and not in the cache.
+checkpoint. Light: what `/sync` tells since the position. Both fold with the same function, so that they agree. The
+direct rooms are between a member and the bot: they are in no list, and not in the cache.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -33,11 +34,12 @@ class Home(Struct, frozen=True):
     members: Members
 
 
-async def full(run: Run) -> bool:
-    """False: time was up; the next run goes on with the next shard."""
+async def full(run: Run) -> dict[str, Any] | None:
+    """What its end changes in the state document; None: time was up, and the next run goes on with the next shard."""
     chat = await run.ports.chat()
     progress = run.sync.progress or {"shard": 0, "position": await _position(run)}
-    rooms = await _rooms(chat)
+    direct = await _direct(chat)
+    rooms = [room for room in await chat.joined_rooms() if room not in direct]
     ids = await MemberIds.load(run)
     for shard in range(int(progress["shard"]), MEMBER_SHARDS):
         mine = sorted(room for room in rooms if member_shard(room) == shard)
@@ -45,15 +47,15 @@ async def full(run: Run) -> bool:
         ids.stage()
         await run.commit(progress=progress | {"shard": shard + 1})
         if shard + 1 < MEMBER_SHARDS and run.out_of_time():
-            return False
+            return None
     ids.forget(await _in_use(run))
     ids.stage()
-    await run.commit(position=progress["position"], counts=await _counts(run))
-    return True
+    return {"position": progress["position"], "counts": await _counts(run), "direct": _mark(direct)}
 
 
-async def light(run: Run) -> bool | None:
-    """None: it takes a full one, since there is nobody to watch, or the homeserver has forgotten the position."""
+async def light(run: Run) -> dict[str, Any] | None:
+    """What its end changes in the state document; None: it takes a full one, since there is nobody to watch, or the
+    homeserver has forgotten the position."""
     watcher = await run.ports.watcher()
     if watcher is None or not run.sync.position:
         return None
@@ -65,15 +67,15 @@ async def light(run: Run) -> bool | None:
         return None
     chat = await run.ports.chat()
     direct = await _direct(chat)
-    gone = await _hidden(run, direct) | changes.left
+    gone = changes.left | (await _hidden(run, direct) if _mark(direct) != run.sync.direct else set())
     changed = {room: events for room, events in changes.rooms.items() if room not in gone and room not in direct}
     if changed or gone:
         ids = await MemberIds.load(run)
         for shard in sorted({member_shard(room) for room in (*changed, *gone)}):
             await _apply(run, chat, ids, shard, changed, gone)
         ids.stage()
-    await run.commit(position=changes.position, counts=await _counts(run))
-    return True
+    counts = await _counts(run) if changed or gone else run.sync.counts
+    return {"position": changes.position, "counts": counts, "direct": _mark(direct)}
 
 
 async def _position(run: Run) -> str:
@@ -85,9 +87,8 @@ async def _direct(chat: Chat) -> set[str]:
     return {room for rooms in (await chat.direct_rooms()).values() for room in rooms}
 
 
-async def _rooms(chat: Chat) -> list[str]:
-    direct = await _direct(chat)
-    return [room for room in await chat.joined_rooms() if room not in direct]
+def _mark(direct: set[str]) -> str:
+    return packing.digest(packing.encoded(sorted(direct)))
 
 
 async def _hidden(run: Run, direct: set[str]) -> set[str]:
