@@ -144,7 +144,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "MATRIX_SYNC_ACCESS_TOKEN",
         "matrix",
-        "That of a device of the bot which only watches: set-up makes it",
+        "Token of the bot's device that only watches: set-up makes it",
         secret=True,
     ),
     Setting("MATRIX_USER_ID", "matrix", "The bot, such as @muster:example.org", None, user_id),

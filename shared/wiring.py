@@ -192,12 +192,14 @@ class Wiring:
 
     async def _matrix(self) -> MatrixChat:
         async def make() -> MatrixChat:
+            self.settings.require("matrix")
             return self._signed_in(await self._access_token())
 
         return await self.remember("chat", FOREVER, make)
 
     async def watcher(self) -> Chat | None:
         async def make() -> Chat | None:
+            self.settings.require("matrix")
             token = await self.secret("MATRIX_SYNC_ACCESS_TOKEN")
             return self._signed_in(token) if token else None
 
@@ -206,7 +208,6 @@ class Wiring:
     def _signed_in(self, token: str) -> MatrixChat:
         from shared.adapters.matrix import MatrixChat
 
-        self.settings.require("matrix")
         chat = MatrixChat(
             self.settings["MATRIX_HOMESERVER"],
             token,

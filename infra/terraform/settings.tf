@@ -179,6 +179,12 @@ variable "matrix_enable_encryption" {
   default     = false
 }
 
+variable "matrix_sync_device" {
+  description = "Whether the bot has a device that only watches, so that a sync reads what changed. Switch it on after scripts/setup matrix has made it: before, its token is not there."
+  type        = bool
+  default     = false
+}
+
 variable "auto_remove_from_indoc" {
   description = "AUTO_REMOVE_FROM_INDOC: whether newcomers are taken out of INDOC."
   type        = bool

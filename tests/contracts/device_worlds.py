@@ -82,7 +82,7 @@ class BotWorld(Protocol):
     token: str
 
     def connect(self, token: str) -> Keys: ...
-    async def log_in(self, password: str) -> tuple[Identity, str]: ...
+    async def log_in(self, password: str, name: str = "") -> tuple[Identity, str]: ...
     async def stranger_sees(self) -> Data:
         """A key query of the bot by another member's client."""
         ...
@@ -113,7 +113,7 @@ class FakeBotWorld:
     def connect(self, token: str) -> FakeKeys:
         return self._devices[token]
 
-    async def log_in(self, password: str) -> tuple[Identity, str]:
+    async def log_in(self, password: str, name: str = "") -> tuple[Identity, str]:
         if password != PASSWORD:
             raise Misconfigured("the homeserver does not take MATRIX_PASSWORD for the bot")
         other = copy.copy(self._devices[self.token])  # what is on the homeserver is on it for both
@@ -142,15 +142,15 @@ class SynapseBotWorld:
             self._clients[token] = MatrixChat(self._homeserver.url, token, self.user_id)
         return self._clients[token]
 
-    async def log_in(self, password: str) -> tuple[Identity, str]:
+    async def log_in(self, password: str, name: str = "") -> tuple[Identity, str]:
         """The right password from an address of its own each time: a homeserver takes few from one."""
         if password != PASSWORD:
             return await self.really_log_in(password)
-        said = await asyncio.to_thread(log_in_from_anywhere, self._homeserver.url, self.user_id)
+        said = await asyncio.to_thread(log_in_from_anywhere, self._homeserver.url, self.user_id, "", name)
         return Identity(self.user_id, said["device_id"]), said["access_token"]
 
     async def really_log_in(self, password: str) -> tuple[Identity, str]:
-        return await log_in(self._homeserver.url, self.user_id, password, None, verify=True)
+        return await log_in(self._homeserver.url, self.user_id, password, None, verify=True, device_name="Test")
 
     async def stranger_sees(self) -> Data:
         who = self._homeserver.register(f"stranger{secrets.token_hex(5)}")

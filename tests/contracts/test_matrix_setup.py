@@ -38,6 +38,7 @@ def settings(homeserver: Homeserver, tmp_path: Path) -> dict[str, str]:
 def set_up(settings: dict[str, str], *options: str) -> subprocess.CompletedProcess[str]:
     nothing = dict.fromkeys((name for name in os.environ if name.startswith(("MATRIX_", "MUSTER_"))), "")
     unset = ("MATRIX_DEVICE_ACCOUNT", "MATRIX_PICKLE_KEY", "MATRIX_RECOVERY_KEY", "MATRIX_PASSWORD")
+    unset += ("MATRIX_SYNC_ACCESS_TOKEN",)
     env = {**os.environ, **nothing, **dict.fromkeys(unset, ""), **settings}
     command = [sys.executable, "-m", "shared.matrix_setup", *options]
     return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)  # noqa: S603

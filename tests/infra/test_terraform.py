@@ -36,6 +36,7 @@ ELSEWHERE = {
     "TRACING_ENDPOINT": "Google, by default",
     "MATRIX_PASSWORD": "given to one run of set-up, and kept nowhere",
     "MATRIX_RECOVERY_KEY": "a secret for set-up: no function has it",
+    "MATRIX_SYNC_ACCESS_TOKEN": "of sync_directory, which is not there yet",
 }
 """Settings that no deployed function is given, and why."""
 NEEDS: Mapping[str, tuple[Concern, ...]] = {

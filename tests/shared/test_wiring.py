@@ -123,6 +123,15 @@ async def test_a_secret_that_is_missing() -> None:
         await wired(AUTHENTIK_API_TOKEN="").secret("AUTHENTIK_API_TOKEN")
 
 
+async def test_what_watches_is_another_client() -> None:
+    """Without a token of its own there is none; with one, by value or by name, it is made once, and is not what sends."""
+    assert await wired().watcher() is None
+    for made in (wired(MATRIX_SYNC_ACCESS_TOKEN="other"), wired(FakeSecrets("other"), MATRIX_SYNC_ACCESS_TOKEN=NAMED)):
+        watcher = await made.watcher()
+        assert watcher is await made.watcher()
+        assert watcher not in (None, await made.chat())
+
+
 async def test_each_port_is_made_once(tmp_path: Path) -> None:
     """With all settings every port is made, at its first use and only once, without asking anybody anything."""
     made = wired(MUSTER_STORE="sqlite", MUSTER_DATA_DIR=str(tmp_path), CLOUD_TASKS_EMULATOR_HOST="127.0.0.1:1")

@@ -62,6 +62,7 @@ run "everything" {
     matrix_puppets           = ["@signal_"]
     matrix_ca_bundle         = "/etc/ssl/b.pem"
     matrix_enable_encryption = true
+    matrix_sync_device       = true
     auto_remove_from_indoc   = false
     welcome_delay_seconds    = 7
     notice_without_device    = true
