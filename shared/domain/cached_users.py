@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from msgspec import Struct
 
@@ -12,6 +12,7 @@ from shared.domain import packing
 
 FIRST = "users-0000000000"
 ACTIVE, SUPERUSER = 1, 2
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class UserRow(Struct, frozen=True):
@@ -61,7 +62,7 @@ def seconds(at: datetime | None) -> int:
 
 
 def instant(at: int) -> datetime | None:
-    return datetime.fromtimestamp(at, UTC) if at else None
+    return EPOCH + timedelta(seconds=at) if at else None
 
 
 def encoded(rows: Iterable[UserRow]) -> bytes:
