@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.routing import compile_path
 
 from functions import http
-from functions.admin import audit, checks, figures, invites, jobs, onboardings, rooms, users
+from functions.admin import audit, checks, figures, invites, jobs, onboardings, rooms, sync, users
 from functions.admin.models import Problem
 from shared.domain.errors import Invalid, MusterError, NotFound, Rejected
 from shared.settings import Concern
@@ -32,10 +32,11 @@ MOST_ERRORS = 100
 
 NEEDS: dict[ModuleType, tuple[tuple[Concern, ...], tuple[Concern, ...]]] = {
     invites: (("store",), ("store", "authentik", "onboarding")),
-    users: (("authentik",), ("store", "authentik", "onboarding", "tasks")),
+    users: (("store", "authentik"), ("store", "authentik", "onboarding", "tasks")),
     onboardings: (("store",), ("store", "onboarding", "tasks")),
-    rooms: (("matrix",), ("store", "matrix", "tasks")),
+    rooms: (("store", "matrix"), ("store", "matrix", "tasks")),
     jobs: (("store",), ("store",)),
+    sync: (("store",), ("store", "onboarding", "tasks")),
     audit: (("store",), ("store",)),
     checks: ((), ()),
     figures: (("store", "watch"), ("store",)),

@@ -13,6 +13,7 @@ from functions.tasks import Again, verify_invoker
 from shared.domain.errors import Abandoned, Invalid, TryLater
 from shared.domain.syncs import SOURCES, Kind, Source
 from shared.services import sync
+from shared.services.sync_requests import ENTRY_POINT
 from shared.wiring import wiring
 
 KINDS = ("light", "full")
@@ -23,7 +24,7 @@ async def handle(request: Request) -> Response:
 
     async def directory(request: Request) -> Response:
         http.only(request, "POST")
-        await verify_invoker(request, sync.ENTRY_POINT, "store", "onboarding", "authentik", "matrix")
+        await verify_invoker(request, ENTRY_POINT, "store", "onboarding", "authentik", "matrix")
         body = await http.read_body(request)
         source, kind = parse(http.read_json(body)) if body.strip() else (None, None)
         if source is None:

@@ -63,6 +63,7 @@ locals {
       kind        = "task"
       about       = "One member into one room"
       secrets     = ["MATRIX_ACCESS_TOKEN"]
+      enqueues    = ["accounts"] # a sync of the cache, after a job
       queue       = "invites"
       timeout     = 60
       memory      = "512Mi"
@@ -103,6 +104,7 @@ locals {
       kind        = "task"
       about       = "One member out of one room, for an admin's job"
       secrets     = ["MATRIX_ACCESS_TOKEN"]
+      enqueues    = ["accounts"] # a sync of the cache, after a job
       queue       = "messages"
       timeout     = 60
       memory      = "512Mi"

@@ -53,6 +53,11 @@ class Sync(Record, frozen=True, kw_only=True):
     def is_running(self, now: datetime) -> bool:
         return self.running_until is not None and self.running_until > now
 
+    def part_done(self) -> float | None:
+        """Of a full sync that is under way, from 0 to 1."""
+        of = self.progress.get("of")
+        return min(1.0, self.progress["done"] / of) if of else None
+
     def names(self, prefix: str) -> list[str]:
         return sorted(name for name in self.shards if name.startswith(prefix))
 

@@ -7,20 +7,18 @@ document and no other.
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from msgspec import Struct
 
-from shared.domain import ids
 from shared.domain.errors import MusterError
 from shared.domain.syncs import SOURCES, Kind, Source, Sync
-from shared.ports import Task
 from shared.services import sync_accounts, sync_rooms
 from shared.services.context import Ports, log, note
 from shared.services.shards import SYNCS, Busy, Run, claimed
+from shared.services.sync_requests import task
 
-ENTRY_POINT = "sync_directory"
 BUDGET = 35.0
 """Seconds after which a run stops at its next checkpoint: the function has 60, and a checkpoint takes some of them."""
 LEAST = 10.0
@@ -52,15 +50,15 @@ async def due(ports: Ports, budget: float = BUDGET) -> dict[str, Any]:
             continue
         left = (deadline - ports.now()).total_seconds()
         if left < LEAST <= budget:
-            await ports.queue.enqueue(_task(source, None, "due", ports.now()))
+            await ports.queue.enqueue(task(source, None, f"due {ports.now().isoformat()}"))
             told[source] = "goes on as a task"
             continue
         try:
             told[source] = await run(ports, source, None, left)
-        except Busy as error:
-            told[source] = error.cause
         except MusterError as error:
             told[source] = error.cause
+    if not told:
+        note("sync", due=0)
     return told
 
 
@@ -102,7 +100,7 @@ async def _ended(work: Run, kind: Kind, changes: dict[str, Any] | None) -> Repor
     begun = sync.begun_at or ports.now()
     if changes is None:
         await work.commit(running_until=None)
-        await ports.queue.enqueue(_task(sync.source, kind, f"{begun.isoformat()} {sync.runs}", None))
+        await ports.queue.enqueue(task(sync.source, kind, f"{begun.isoformat()} {sync.runs}"))
     else:
         quiet: dict[str, Any] = {"running_until": None, "progress": {}, "kind": None, "begun_at": None, "runs": 0}
         fine = {"failed_at": None, "cause": "", "fix": "", f"{kind}_at": begun}
@@ -127,10 +125,3 @@ async def _failed(work: Run, error: Exception) -> None:
         await work.commit(running_until=None, failed_at=work.ports.now(), cause=cause, fix=fix)
     except MusterError as again:
         log.warning("its failure is not kept", extra={"fields": fields | {"why": again.cause}})
-
-
-def _task(source: Source, kind: Kind | None, why: str, at: datetime | None) -> Task:
-    """`why` makes the name: the same reason is one task."""
-    payload = {"v": 1, "source": source} | ({"kind": kind} if kind else {})
-    name = f"sync-{source}-{ids.digest('sync', source, why, at.isoformat() if at else '')}"
-    return Task(ENTRY_POINT, name, payload, at)

@@ -2,7 +2,8 @@
 
 Full: every page, eight at once, a checkpoint every few; who was on no page is asked for by number, and goes when
 Authentik does not know them. Light: who was written since, all groups, and whoever the total says is missing. What
-leaves no trace on an account (coming into a group, leaving one, logging in) is found by a full one alone.
+leaves no trace on an account (coming into a group, leaving one, logging in) is found by a full one alone, unless the
+account was written within an hour, as it is when Muster itself changes its groups.
 """
 
 from __future__ import annotations
@@ -25,10 +26,9 @@ PAGE, AT_ONCE, CHECKPOINT = 100, 8, 48
 """Accounts on a page (Authentik gives no more), pages at once, pages between two checkpoints."""
 ASKED = 400
 """Accounts that are asked for one by one between two checkpoints."""
-SKEW = timedelta(minutes=5)
-"""How far Authentik's clock may be behind ours."""
-OVERLAP = timedelta(minutes=2)
-"""By Authentik's own clock: how late a change may become visible."""
+OVERLAP = timedelta(hours=1)
+"""Who was written within it is looked at again: Authentik's clock and ours differ, and new accounts come into their
+groups moments later, which leaves no trace."""
 LIGHT_UP_TO = 2_000
 """Changed accounts beyond which a full sync, which has checkpoints, is the better one."""
 
@@ -37,13 +37,13 @@ async def full(run: Run) -> dict[str, Any] | None:
     """What its end changes in the state document; None: time was up, and the next run goes on from the checkpoint."""
     directory = await run.ports.directory()
     began = run.sync.begun_at or run.ports.now()
-    progress = run.sync.progress or {"page": 1, "seen": b"", "position": (began - SKEW).isoformat()}
+    progress = run.sync.progress or {"page": 1, "seen": b"", "position": (began - OVERLAP).isoformat()}
     seen, page = Numbers(zlib.decompress(progress["seen"]) if progress["seen"] else b""), int(progress["page"])
     while page:
-        accounts, page = await _pages(directory, page)
+        accounts, page, of = await _pages(directory, page)
         seen.add(account.pk for account in accounts)
         await user_shards.upsert(run, accounts)
-        progress = progress | {"page": page, "seen": zlib.compress(seen.data())}
+        progress = progress | {"page": page, "seen": zlib.compress(seen.data()), "of": of, "done": (page or of + 1) - 1}
         await run.commit(progress=progress)
         if page and run.out_of_time():
             return None
@@ -58,8 +58,7 @@ async def light(run: Run) -> dict[str, Any] | None:
     directory = await run.ports.directory()
     await _groups(run, directory)
     for _ in range(2):  # somebody may join between the two questions: then once more
-        changed = await _changed(run, directory)
-        if changed is None:
+        if not await _changed(run, directory):
             return None
         total = (await directory.accounts(size=1)).total
         missing = user_shards.count(run) - total
@@ -72,26 +71,25 @@ async def light(run: Run) -> dict[str, Any] | None:
         if gone is None:
             return None
         await user_shards.remove(run, gone)
-    return {"position": changed, "counts": _counts(run)}
+    began = run.sync.begun_at or run.ports.now()
+    return {"position": (began - OVERLAP).isoformat(), "counts": _counts(run)}
 
 
-async def _changed(run: Run, directory: Directory) -> str | None:
-    """Takes over who was written since; the new position, None where that is too much."""
+async def _changed(run: Run, directory: Directory) -> bool:
+    """Takes over who was written since; False where that is too much."""
     position = datetime.fromisoformat(run.sync.position)
     page: int | None = 1
-    latest = position
     while page:
-        found = await directory.accounts(updated_after=position - OVERLAP, page=page, size=PAGE)
+        found = await directory.accounts(updated_after=position, page=page, size=PAGE)
         if found.total > LIGHT_UP_TO:
-            return None
+            return False
         await user_shards.upsert(run, found.items)
-        latest = max([latest, *(account.updated_at for account in found.items if account.updated_at)])
         page = found.next_page
-    return latest.isoformat()
+    return True
 
 
-async def _pages(directory: Directory, page: int) -> tuple[list[Account], int]:
-    """The accounts of some pages, and the page after them; 0: there is none."""
+async def _pages(directory: Directory, page: int) -> tuple[list[Account], int, int]:
+    """The accounts of some pages, the page after them (0: there is none), and how many pages there are."""
     first = await directory.accounts(page=page, size=PAGE)
     last = min(-(-first.total // PAGE), page + CHECKPOINT - 1)
     gate = asyncio.Semaphore(AT_ONCE)
@@ -103,7 +101,7 @@ async def _pages(directory: Directory, page: int) -> tuple[list[Account], int]:
 
     rest = await asyncio.gather(*(read(number) for number in range(page + 1, last + 1)))
     pages = [(first.items, first.next_page), *rest]
-    return [account for items, _ in pages for account in items], pages[-1][1] or 0
+    return [account for items, _ in pages for account in items], pages[-1][1] or 0, -(-first.total // PAGE)
 
 
 async def _drop_unseen(run: Run, directory: Directory, seen: Numbers) -> bool:

@@ -45,7 +45,7 @@ async def full(run: Run) -> dict[str, Any] | None:
         mine = sorted(room for room in rooms if member_shard(room) == shard)
         await _put(run, shard, await _read_all(chat, mine, ids))
         ids.stage()
-        await run.commit(progress=progress | {"shard": shard + 1})
+        await run.commit(progress=progress | {"shard": shard + 1, "done": shard + 1, "of": MEMBER_SHARDS})
         if shard + 1 < MEMBER_SHARDS and run.out_of_time():
             return None
     ids.forget(await _in_use(run))

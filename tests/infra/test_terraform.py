@@ -262,6 +262,8 @@ def test_who_enqueues(everything: Run) -> None:
     tasks = {name: {QUEUES[name].lower()} for name, kind in ENTRY_POINTS.items() if kind == "task"}
     beginners = ("admin", "create_user", "enrollment_webhook", "resume_onboardings")
     tasks["sync_directory"] = {"accounts"}
+    for name in ("invite_to_room", "remove_from_room"):  # which end a job, and then ask for a sync
+        tasks[name] |= {"accounts"}
     assert found == tasks | {key: {"invites", "messages", "accounts"} for key in beginners}
     acting = everything.all("google_service_account_iam_member")
     assert {accounts[one["member"]] for one in acting.values()} == set(found)

@@ -8,6 +8,7 @@ changed; once the version stands in the CHANGELOG, its files never change again.
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import sys
 import tomllib
@@ -20,7 +21,8 @@ from msgspec.structs import replace
 
 from shared.adapters.olm import make_account
 from shared.domain.device_account import DeviceAccount
-from shared.services import breakers, inbox, invites, jobs, leases, new_users, onboardings, reader
+from shared.domain.syncs import SOURCES
+from shared.services import breakers, inbox, invites, jobs, leases, new_users, onboardings, reader, sync, sync_requests
 from shared.services.resume import LEASE, LEASE_FOR
 from shared.services.self_check import self_check
 from tests.fakes.task_queue import FakeTaskQueue
@@ -117,13 +119,29 @@ async def an_outage(world: World) -> None:
     await leases.take(world, LEASE, LEASE_FOR)
 
 
-STORIES: tuple[Callable[[World], Awaitable[None]], ...] = (at_home, without_device, held, by_an_admin, an_outage)
+async def cached(world: World) -> None:
+    """Both sources synced, and a change that a light sync is asked for."""
+    for source in SOURCES:
+        await sync.run(world, source)
+    await sync_requests.nudge(world, "matrix")
+
+
+STORIES: tuple[Callable[[World], Awaitable[None]], ...] = (
+    at_home,
+    without_device,
+    held,
+    by_an_admin,
+    an_outage,
+    cached,
+)
 
 
 def plain(value: Any) -> Any:
-    """As JSON that no store's own spelling is needed for: a time is {"time": "..."}."""
+    """As JSON that no store's own spelling is needed for: a time is {"time": "..."}, bytes are in base64."""
     if isinstance(value, datetime):
         return {"time": value.isoformat()}
+    if isinstance(value, bytes):
+        return {"bytes": base64.b64encode(value).decode()}
     if isinstance(value, dict):
         return {key: plain(item) for key, item in value.items()}
     return [plain(item) for item in value] if isinstance(value, list | tuple) else value
@@ -132,6 +150,8 @@ def plain(value: Any) -> Any:
 def data(value: Any) -> Any:
     """The opposite of `plain`."""
     if isinstance(value, dict):
+        if set(value) == {"bytes"}:
+            return base64.b64decode(value["bytes"])
         return (
             datetime.fromisoformat(value["time"]) if set(value) == {"time"} else {k: data(v) for k, v in value.items()}
         )

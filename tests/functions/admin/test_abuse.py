@@ -23,7 +23,7 @@ WITH_BODY = [
     ("POST", "/api/rooms/invite"),
     ("POST", "/api/rooms/remove"),
 ]
-OPTIONAL_BODY = [("POST", "/api/users/2/onboard"), ("POST", "/api/onboardings/ob_x/retry")]
+OPTIONAL_BODY = [("POST", "/api/users/2/onboard"), ("POST", "/api/onboardings/ob_x/retry")]  # and POST /api/sync
 LISTS = ["/api/invites", "/api/users", "/api/onboardings", "/api/rooms", "/api/audit"]
 ODD_BODIES: dict[str, bytes] = {
     "nothing": b"",
@@ -127,6 +127,7 @@ KNOWN: dict[str, set[str]] = {
     "/api/audit": {"GET"},
     "/api/metrics": {"GET"},
     "/api/costs": {"GET"},
+    "/api/sync": {"GET", "POST"},
     "/api/self-check": {"GET"},
     "/api/health": {"GET"},
 }

@@ -185,10 +185,12 @@ async def test_nobody_to_watch(world: World) -> None:
 async def test_groups_are_found_by_a_full_one(world: World) -> None:
     """Coming into a group leaves no trace on the account: a light sync misses it, a full one finds it."""
     friends = world.authentik.add_group("friends")
-    world.pause(minutes=10)
+    world.pause(minutes=70)
     await run(world, "authentik")
+    world.pause(minutes=70)
     await world.authentik.add_to_group(friends, 2)
-    for kind, expected in (("light", ()), ("full", (friends,))):
+    expectations: list[tuple[Kind, tuple[str, ...]]] = [("light", ()), ("full", (friends,))]
+    for kind, expected in expectations:
         await run(world, "authentik", kind)
         assert (await users(world))["ada"].groups == expected
 
