@@ -128,20 +128,22 @@ class Wiring:
         return self._watched("tasks", queue)
 
     async def directory(self) -> Directory:
+        self.settings.require("authentik")
+        token = await self.secret("AUTHENTIK_API_TOKEN")
+
         async def make() -> Directory:
             from shared.adapters.authentik import AuthentikDirectory
 
-            self.settings.require("authentik")
             directory = AuthentikDirectory(
                 self.settings["AUTHENTIK_URL"],
-                await self.secret("AUTHENTIK_API_TOKEN"),
+                token,
                 self.settings["AUTHENTIK_FLOW_SLUG"],
                 admin_group=self.settings["ADMIN_GROUP"],
                 ca_bundle=self.settings["AUTHENTIK_CA_BUNDLE"] or None,
             )
             return self._watched("authentik", directory)
 
-        return await self.remember("directory", FOREVER, make)
+        return await self._kept_with("directory", token, make)
 
     async def chat(self) -> Chat:
         return await self._matrix()
@@ -152,16 +154,18 @@ class Wiring:
     async def sealer(self) -> Sealer:
         """The bot's device, as `scripts/setup matrix` has made it."""
 
+        text = await self.secret("MATRIX_DEVICE_ACCOUNT")
+
         async def make() -> Sealer:
             from shared.adapters.olm import Sealer as Device
 
-            account = await self._device_account()
-            if account is None:
+            if not text:
                 raise Misconfigured("MATRIX_DEVICE_ACCOUNT is not set: there is no device to encrypt with", SET_UP)
+            account = DeviceAccount.parse(text)
             key = pickle_key(await self.secret("MATRIX_PICKLE_KEY"))
             return Device(account.user_id, account.device_id, account.account, key)
 
-        return await self.remember("sealer", FOREVER, make)
+        return await self._kept_with("sealer", text, make)
 
     async def opener(self) -> Opener:
         """Of members' replies: by the key that opens nothing else, where that is all that the function may read."""
@@ -180,30 +184,29 @@ class Wiring:
         account = await self.secret("MATRIX_DEVICE_ACCOUNT")
         return await check_device(await self.keys(), DeviceCrafts(), account, await self.secret("MATRIX_PICKLE_KEY"))
 
-    async def _device_account(self) -> DeviceAccount | None:
-        text = await self.secret("MATRIX_DEVICE_ACCOUNT")
-        return DeviceAccount.parse(text) if text else None
-
     async def _access_token(self) -> str:
         """That of the device which the account belongs to, where set-up has logged in itself."""
-        account = await self._device_account()
-        own = account.access_token if account else ""
+        text = await self.secret("MATRIX_DEVICE_ACCOUNT")
+        own = DeviceAccount.parse(text).access_token if text else ""
         return own or str(await self.secret("MATRIX_ACCESS_TOKEN"))
 
     async def _matrix(self) -> MatrixChat:
-        async def make() -> MatrixChat:
-            self.settings.require("matrix")
-            return self._signed_in(await self._access_token())
+        self.settings.require("matrix")
+        token = await self._access_token()
 
-        return await self.remember("chat", FOREVER, make)
+        async def make() -> MatrixChat:
+            return self._signed_in(token)
+
+        return await self._kept_with("chat", token, make)
 
     async def watcher(self) -> Chat | None:
-        async def make() -> Chat | None:
-            self.settings.require("matrix")
-            token = await self.secret("MATRIX_SYNC_ACCESS_TOKEN")
-            return self._signed_in(token) if token else None
+        self.settings.require("matrix")
+        token = await self.secret("MATRIX_SYNC_ACCESS_TOKEN")
 
-        return await self.remember("watcher", FOREVER, make)
+        async def make() -> Chat:
+            return self._signed_in(token)
+
+        return await self._kept_with("watcher", token, make) if token else None
 
     def _signed_in(self, token: str) -> MatrixChat:
         from shared.adapters.matrix import MatrixChat
@@ -216,6 +219,11 @@ class Wiring:
             verify=not self.settings["MATRIX_DISABLE_SSL_VERIFICATION"],
         )
         return self._watched("matrix", chat)
+
+    async def _kept_with(self, name: str, secret: str, make: Callable[[], Awaitable[T]]) -> T:
+        """For as long as the secret stays what it is: a new version of it takes effect without a new instance. The
+        client of the old one is left to the requests that still use it."""
+        return await self.remember(f"{name} {hash(secret)}", FOREVER, make)
 
     # -- what is traced
 

@@ -30,7 +30,7 @@ class Event(Struct, frozen=True, gc=False):
     """As it comes. `state_key` None: it only looks like state."""
 
     type: str
-    content: Raw
+    content: Raw = Raw(b"{}")
     state_key: str | None = None
     sender: str = ""
     origin_server_ts: Any = 0
@@ -41,10 +41,17 @@ class Events(Struct, frozen=True):
 
 
 class Joined(Struct, frozen=True):
-    """What was before the timeline comes first."""
+    """Either what was before the timeline and the timeline, or, from homeservers that can, how all of it ended
+    (`use_state_after`, specification 1.16; under its draft's name MSC4222)."""
 
     state: Events = Events()
     timeline: Events = Events()
+    state_after: Events | None = None
+    draft: Events | None = msgspec.field(name="org.matrix.msc4222.state_after", default=None)
+
+    def events(self) -> list[Event]:
+        after = self.state_after or self.draft
+        return after.events if after else [*self.state.events, *self.timeline.events]
 
 
 class Rooms(Struct, frozen=True):
@@ -75,7 +82,7 @@ def read_state(body: bytes) -> list[StateEvent]:
 def read_changes(body: bytes) -> Changes:
     """From `/sync`. Raises `Unreachable` for what is no such answer."""
     said = _decoded(_SYNCED, body)
-    told = {room_id: _told([*room.state.events, *room.timeline.events]) for room_id, room in said.rooms.join.items()}
+    told = {room_id: _told(room.events()) for room_id, room in said.rooms.join.items()}
     rooms = {room_id: events for room_id, events in told.items() if events}
     return Changes(said.next_batch, rooms, frozenset(said.rooms.leave))
 
@@ -197,3 +204,13 @@ READERS: Mapping[str, Reader] = {
 }
 KINDS = ("m.room.member", *READERS)
 """The kinds of state that Muster reads."""
+FIELDS = (
+    *("type", "state_key", "sender", "origin_server_ts"),
+    *(f"content.{name}" for name in (*LEVELS, "users", "events", "membership", "name", "topic", "alias", "algorithm")),
+    *(
+        f"content.{name}"
+        for name in ("join_rule", "allow", "replacement_room", "via", "canonical", "suggested", "order")
+    ),
+    *(f"content.{name}" for name in ("type", "room_version", "creator", "additional_creators", "predecessor")),
+)
+"""All that is looked at of an event: a homeserver that is told so sends nothing else, least of all what people say."""

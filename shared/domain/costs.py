@@ -77,7 +77,7 @@ ITEMS = (
 )
 SOURCE = "the pricing pages of each service below cloud.google.com, for us-central1"
 ASSUMED: Mapping[str, float] = {
-    "sweep_minutes": 5,
+    "sweep_minutes": 1,
     "rooms": 5,
     "request_seconds": 0.5,
     "sweep_seconds": 2,

@@ -7,7 +7,6 @@ a lease; every part may fail without keeping the others from their work.
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
@@ -150,10 +149,22 @@ async def _again(ports: Ports, stored: Stored[Step]) -> int:
     if not await enqueue(ports, [scheduled]):
         # There is no task that is merely slow: the next sweep need not be patient.
         overdue = scheduled.but(due_at=now - _patience(scheduled))
-        with contextlib.suppress(MusterError):
-            await ports.documents.write(Replace(stored.path, overdue.data(), version))
+        await _insisted(ports, Replace(stored.path, overdue.data(), version))
     note("sweep: a step goes on", was=step.state, waited_for=step.waits_for, attempt=step.attempts)
     return 1
+
+
+async def _insisted(ports: Ports, write: Write) -> None:
+    """Where one thing has just failed the next may as well, and a step that nobody calls overdue waits for a quarter of
+    an hour. More is not worth it: it waits then, and is not lost."""
+    for _ in range(3):
+        try:
+            await ports.documents.write(write)
+        except Outpaced:
+            return
+        except MusterError:
+            continue
+        return
 
 
 def _patience(step: Step) -> timedelta:

@@ -18,7 +18,6 @@ if TYPE_CHECKING:  # pytest loads that module as a plugin, and wants to be the f
     from tests.contracts.synapse_server import Homeserver
 
 _numbers = itertools.count(1)
-PASSWORD = "not-a-secret"
 _FIELDS = {"m.room.name": "name", "m.room.topic": "topic"}
 """Of `FakeRoom`."""
 
@@ -152,13 +151,6 @@ class SynapseWorld:
 
     def another_chat(self, **options: Any) -> MatrixChat:
         return MatrixChat(self.homeserver.url, self._tokens[self.bot], self.bot, **options)
-
-    async def on_another_device(self) -> MatrixChat:
-        """The same bot, logged in once more. For a `plain` one, whose password the tests know."""
-        identifier = {"type": "m.id.user", "user": self.bot}
-        body = {"type": "m.login.password", "identifier": identifier, "password": PASSWORD}
-        said = await self.call("POST", "login", body=body)
-        return MatrixChat(self.homeserver.url, said["access_token"], self.bot)
 
     async def plain(self) -> SynapseWorld:
         made = self.homeserver.register(f"plain{secrets.token_hex(5)}")

@@ -15,6 +15,7 @@ from shared.adapters.matrix_login import log_in
 from shared.domain.errors import Misconfigured
 from shared.ports import Data, Identity, Keys
 from shared.services.device_ports import Bench
+from shared.services.device_setup import SENDS
 from tests.contracts.keys_worlds import PASSWORD
 from tests.contracts.keys_worlds import log_in as log_in_from_anywhere
 from tests.fakes.keys import FakeKeys
@@ -145,12 +146,12 @@ class SynapseBotWorld:
     async def log_in(self, password: str, name: str = "") -> tuple[Identity, str]:
         """The right password from an address of its own each time: a homeserver takes few from one."""
         if password != PASSWORD:
-            return await self.really_log_in(password)
+            return await self.really_log_in(password, name)
         said = await asyncio.to_thread(log_in_from_anywhere, self._homeserver.url, self.user_id, "", name)
         return Identity(self.user_id, said["device_id"]), said["access_token"]
 
-    async def really_log_in(self, password: str) -> tuple[Identity, str]:
-        return await log_in(self._homeserver.url, self.user_id, password, None, verify=True, device_name="Test")
+    async def really_log_in(self, password: str, name: str = SENDS) -> tuple[Identity, str]:
+        return await log_in(self._homeserver.url, self.user_id, password, None, verify=True, device_name=name)
 
     async def stranger_sees(self) -> Data:
         who = self._homeserver.register(f"stranger{secrets.token_hex(5)}")

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
+from shared.adapters.matrix import MatrixChat
 from shared.adapters.matrix_watch import TIMELINE
 from shared.domain.errors import Refused
 from shared.ports import Changes, StateEvent
 from tests.contracts.chat_worlds import FakeWorld, SynapseWorld, World
+from tests.contracts.keys_worlds import log_in
 
 pytest_plugins = ("tests.contracts.synapse_server",)
 Known = Mapping[tuple[str, str], Mapping[str, Any]]
@@ -185,6 +189,39 @@ async def test_more_changes_than_are_told_one_by_one(world: World) -> None:
     assert known["m.room.topic", ""] == {"topic": f"{TIMELINE + 9}"}
 
 
+async def test_a_change_behind_many_messages(world: World) -> None:
+    """Who came before the room talked for hours is told of: no filter hides them behind what was said."""
+    room, new = await world.room(), await world.user()
+    since = await begun(world)
+    await world.join(new, room)
+    for _ in range(30):
+        await asyncio.gather(*(world.say(world.bot, room, {"body": "and so on"}) for _ in range(12 * TIMELINE // 30)))
+    assert members((await told(world, since, room))[1]) == {new: "join"}
+
+
+async def test_how_it_ended_where_the_homeserver_tells(homeserver) -> None:
+    """With the newer way of telling, which a server admin may switch on, the same is told."""
+    world = SynapseWorld(homeserver)
+    plain = await world.plain()
+    path = f"/_synapse/admin/v1/experimental_features/{quote(plain.bot)}"
+    await world.admin_makes("PUT", path + ' {"features": {"msc4222": true}}')
+    room, old, new = await plain.room("Before"), await plain.user(), await plain.user()
+    await plain.join(old, room)
+    since = await begun(plain)
+    await plain.leave(old, room)
+    await plain.join(new, room)
+    for number in range(TIMELINE + 5):
+        await plain.put(room, "m.room.name", {"name": f"{number}"})
+    since, known = await told(plain, since, room)
+    assert members(known) == {old: "leave", new: "join"}
+    assert known["m.room.name", ""] == {"name": f"{TIMELINE + 4}"}
+    entered = await world.room("Whole")
+    await plain.join(plain.bot, entered)
+    _, known = await told(plain, since, entered)
+    assert known == folded(await plain.chat.state(entered))
+    await world.close()
+
+
 async def test_a_position_that_nobody_knows_is_refused(world: World) -> None:
     """By a code of its own, so that the caller can begin anew."""
     with pytest.raises(Refused) as caught:
@@ -200,7 +237,8 @@ async def test_watching_takes_nothing_from_the_device_that_sends(homeserver) -> 
     until that reader has gone on."""
     world = SynapseWorld(homeserver)
     plain = await world.plain()
-    watcher = await plain.on_another_device()
+    token = (await asyncio.to_thread(log_in, homeserver.url, plain.bot))["access_token"]
+    watcher = MatrixChat(homeserver.url, token, plain.bot)
     sends = await plain.chat.whoami()
     assert (await watcher.whoami()).user_id == sends.user_id
     assert (await watcher.whoami()).device_id != sends.device_id

@@ -11,6 +11,7 @@ import pytest
 
 from functions.tasks import task_url
 from main import ENTRY_POINTS
+from shared.domain import costs
 from shared.domain.onboarding import backoff
 from shared.repositories import EXPIRING, GROUP_FIELDS, QUERIES, UNASKED
 from shared.services import shards
@@ -377,6 +378,7 @@ def test_schedules(everything: Run) -> None:
             "POST",
         )
     assert jobs(everything)["resume_onboardings"]["schedule"] == "* * * * *"
+    assert costs.ASSUMED["sweep_minutes"] == 1, "what a month costs is reckoned with this schedule"
 
 
 def test_one_cpu_for_many_requests(everything: Run) -> None:

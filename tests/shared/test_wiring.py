@@ -132,6 +132,19 @@ async def test_what_watches_is_another_client() -> None:
         assert watcher not in (None, await made.chat())
 
 
+async def test_a_new_version_of_a_token_takes_effect() -> None:
+    """A client lives as long as its token is the same: a rotated one is used without starting a new instance."""
+    secrets = FakeSecrets("one")
+    made = wired(secrets, AUTHENTIK_API_TOKEN=NAMED, MATRIX_ACCESS_TOKEN=NAMED)
+    directory, chat = await made.directory(), await made.chat()
+    assert await made.directory() is directory
+    assert await made.chat() is chat is await made.keys()
+    secrets.value = "two"
+    assert await made.directory() is not directory
+    assert await made.chat() is not chat
+    assert await made.chat() is await made.keys()
+
+
 async def test_each_port_is_made_once(tmp_path: Path) -> None:
     """With all settings every port is made, at its first use and only once, without asking anybody anything."""
     made = wired(MUSTER_STORE="sqlite", MUSTER_DATA_DIR=str(tmp_path), CLOUD_TASKS_EMULATOR_HOST="127.0.0.1:1")

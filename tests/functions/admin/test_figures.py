@@ -156,7 +156,7 @@ async def test_what_it_costs(service: Service, world: World, counted: Counter[st
     assert {line["name"] for line in found["lines"]} == {item.name for item in costs.ITEMS}
     assert all(0 <= line["covered"] <= 1 for line in found["lines"])
     assert found["prices_of"] == costs.AS_OF.isoformat()
-    assert found["assumed"]["sweep_minutes"] == 5
+    assert found["assumed"]["sweep_minutes"] == 1
     assert found["not_counted"]
 
 

@@ -132,6 +132,24 @@ def test_changes_in_their_order() -> None:
     assert read_changes(b'{"next_batch": "s3"}') == Changes("s3")
 
 
+@pytest.mark.parametrize("name", ["state_after", "org.matrix.msc4222.state_after"])
+def test_how_it_ended_goes_before_the_timeline(name: str) -> None:
+    """From homeservers that say how it ended, that alone is believed, even when it is nothing."""
+    timeline = {"events": [event("m.room.name", {"name": "lost"})]}
+    rooms = {"!a": {"timeline": timeline, name: {"events": [event("m.room.name", {"name": "won"})]}}}
+    rooms["!b"] = {"timeline": timeline, name: {"events": []}}
+    found = read_changes(json.dumps({"next_batch": "s2", "rooms": {"join": rooms}}).encode())
+    assert {room_id: [one.content for one in told] for room_id, told in found.rooms.items()} == {
+        "!a": [{"name": "won"}]
+    }
+
+
+def test_an_event_without_content_is_empty() -> None:
+    """As a homeserver leaves it out where nothing of it was asked for."""
+    (found,) = read({"type": "m.room.name", "state_key": ""})
+    assert found == StateEvent("m.room.name", "", {}, 0)
+
+
 @pytest.mark.parametrize(
     "body", [b"", b"<html>", b"{}", b"null", b'{"next_batch": 5}', b'{"next_batch": "s", "rooms": []}', b"[1]"]
 )
