@@ -58,8 +58,7 @@ async def _taken(ports: Ports, sources: Sequence[Source]) -> dict[str, str]:
 
 
 async def _too_soon(ports: Ports, source: Source, lasts: timedelta) -> TooMany:
-    document = await ports.documents.get(_lease(source))
-    until: datetime = document.data["expire_at"] if document else ports.now()
+    until = await leases.until(ports, _lease(source)) or ports.now()
     after = max(1.0, (until - ports.now()).total_seconds())
     cause = f"a sync of {source} was asked for less than {lasts.total_seconds():g} s ago"
     return TooMany(cause, after, f"GET /api/sync says how far it is; ask again in {after:.0f} s.")
