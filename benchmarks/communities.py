@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import random
+from bisect import bisect_right
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -59,9 +60,9 @@ class Authentik(Counted):
         await self._call()
         pks = self.pks
         if updated_after:
-            pks = [pk for pk in self.pks if self.edited.get(pk, BEGAN) > updated_after]
+            pks = [pk for pk, at in self.edited.items() if at > updated_after]
         if joined_after:
-            pks = [pk for pk in self.pks if _joined(pk) > joined_after]
+            pks = self.pks[bisect_right(self.pks, joined_after, key=lambda pk: account(pk).joined_at or BEGAN) :]
         shown = [await self._made(pk) for pk in pks[(page - 1) * size : page * size]]
         return Accounts(shown, page + 1 if page * size < len(pks) else None, len(pks))
 

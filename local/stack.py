@@ -121,6 +121,8 @@ class Stack:
             "TASKS_OIDC_ISSUER": dispatcher,
             "TASKS_OIDC_JWKS": f"{dispatcher}/jwks",
             "TASKS_SERVICE_ACCOUNT": "tasks@muster-local.iam.gserviceaccount.com",
+            "SYNC_AUTHENTIK_SECONDS": "5",
+            "SYNC_MATRIX_SECONDS": "5",
             "SCHEDULER_SERVICE_ACCOUNT": "scheduler@muster-local.iam.gserviceaccount.com",
         }
 
