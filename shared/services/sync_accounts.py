@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import zlib
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -22,7 +21,7 @@ from shared.services.absent import absent, looked_up
 from shared.services.shards import Run
 
 GROUPS = "groups"
-PAGE, AT_ONCE, CHECKPOINT = 100, 8, 48
+PAGE, AT_ONCE, CHECKPOINT = 100, 8, 49
 """Accounts on a page (Authentik gives no more), pages at once, pages between two checkpoints."""
 ASKED = 400
 """Accounts that are asked for one by one between two checkpoints."""
@@ -40,7 +39,7 @@ async def full(run: Run) -> dict[str, Any] | None:
     progress = run.sync.progress or {"page": 1, "seen": b"", "position": (began - OVERLAP).isoformat()}
     seen, page = Numbers(zlib.decompress(progress["seen"]) if progress["seen"] else b""), int(progress["page"])
     while page:
-        accounts, page, of = await _pages(directory, page)
+        accounts, page, of = await _pages(run, directory, page)
         seen.add(account.pk for account in accounts)
         await user_shards.upsert(run, accounts)
         progress = progress | {"page": page, "seen": zlib.compress(seen.data()), "of": of, "done": (page or of + 1) - 1}
@@ -88,20 +87,16 @@ async def _changed(run: Run, directory: Directory) -> bool:
     return True
 
 
-async def _pages(directory: Directory, page: int) -> tuple[list[Account], int, int]:
+async def _pages(run: Run, directory: Directory, page: int) -> tuple[list[Account], int, int]:
     """The accounts of some pages, the page after them (0: there is none), and how many pages there are."""
     first = await directory.accounts(page=page, size=PAGE)
-    last = min(-(-first.total // PAGE), page + CHECKPOINT - 1)
-    gate = asyncio.Semaphore(AT_ONCE)
-
-    async def read(number: int) -> tuple[Sequence[Account], int | None]:
-        async with gate:
-            found = await directory.accounts(page=number, size=PAGE)
-        return found.items, found.next_page
-
-    rest = await asyncio.gather(*(read(number) for number in range(page + 1, last + 1)))
-    pages = [(first.items, first.next_page), *rest]
-    return [account for items, _ in pages for account in items], pages[-1][1] or 0, -(-first.total // PAGE)
+    of = -(-first.total // PAGE)
+    found = [first]
+    while len(found) < CHECKPOINT and page + len(found) <= of and not (len(found) > 1 and run.out_of_time()):
+        numbers = range(page + len(found), min(page + len(found) + AT_ONCE, of + 1))
+        found += await asyncio.gather(*(directory.accounts(page=number, size=PAGE) for number in numbers))
+    accounts = [account for each in found for account in each.items]
+    return accounts, (page + len(found) if found[-1].next_page else 0), of
 
 
 async def _drop_unseen(run: Run, directory: Directory, seen: Numbers) -> bool:

@@ -23,6 +23,8 @@ from shared.services.shards import Run
 
 AT_ONCE = 4
 """Rooms that are read at the same time: the state of one with 20,000 members takes some 30 MB until it is folded."""
+GROUP = 64
+"""Rooms after which the time is looked at: of a slow homeserver a whole shard would take too long."""
 POSITION = "POSITION"
 Packed = dict[str, tuple[bytes, bytes]]
 
@@ -43,9 +45,17 @@ async def full(run: Run) -> dict[str, Any] | None:
     ids = await MemberIds.load(run)
     for shard in range(int(progress["shard"]), MEMBER_SHARDS):
         mine = sorted(room for room in rooms if member_shard(room) == shard)
-        await _put(run, shard, await _read_all(chat, mine, ids))
-        ids.stage()
-        await run.commit(progress=progress | {"shard": shard + 1, "done": shard + 1, "of": MEMBER_SHARDS})
+        left = [room for room in mine if room > progress.get("after", "")]
+        await _drop(run, shard, mine)
+        for start in range(0, len(left), GROUP):
+            group = left[start : start + GROUP]
+            await _put(run, shard, await _read_all(chat, group, ids))
+            ids.stage()
+            if run.out_of_time() and start + GROUP < len(left):
+                await run.commit(progress=progress | {"shard": shard, "after": group[-1]})
+                return None
+        progress = progress | {"shard": shard + 1, "after": "", "done": shard + 1, "of": MEMBER_SHARDS}
+        await run.commit(progress=progress)
         if shard + 1 < MEMBER_SHARDS and run.out_of_time():
             return None
     ids.forget(await _in_use(run))
@@ -144,25 +154,29 @@ async def _apply(
         if member_shard(room) == shard:
             known = Home(rows[room], unpacked(packed[room])) if room in rows and room in packed else None
             homes[room] = home(known, events, ids) if known else await _read(chat, room, ids)
-    await _put(run, shard, homes, packed)
+    await _put(run, shard, homes)
 
 
-async def _put(run: Run, shard: int, homes: Mapping[str, Home | None], packed: Packed | None = None) -> None:
-    """`packed`: what else is in the shard; None: nothing else is to be."""
-    whole = packed is None
-    rows = await rows_in(run, rooms_name(shard))
-    kept = {
-        room: row for room, row in rows.items() if not (whole and member_shard(room) == shard) and room not in homes
-    }
-    members = {room: pair for room, pair in (packed or {}).items() if room not in homes}
+async def _drop(run: Run, shard: int, kept: Sequence[str]) -> None:
+    """Rooms of the shard that are not among these."""
+    cached = [room for room in await rows_in(run, rooms_name(shard)) if member_shard(room) == shard]
+    await _put(run, shard, dict.fromkeys(set(cached).difference(kept)))
+
+
+async def _put(run: Run, shard: int, homes: Mapping[str, Home | None]) -> None:
+    """Stages these rooms beside the others; None: the room goes."""
+    if not homes:
+        return
+    rows, members = await rows_in(run, rooms_name(shard)), await members_in(run, shard)
     for room, each in homes.items():
-        if each:
-            kept[room] = each.row
-            members[room] = (
-                packing.numbers_packed(each.members.joined),
-                packing.numbers_packed(each.members.invited),
-            )
-    run.stage(rooms_name(shard), packing.encoded([kept[room] for room in sorted(kept)]) if kept else None, len(kept))
+        if each is None:
+            rows.pop(room, None)
+            members.pop(room, None)
+        else:
+            rows[room] = each.row
+            pair = (each.members.joined, each.members.invited)
+            members[room] = (packing.numbers_packed(pair[0]), packing.numbers_packed(pair[1]))
+    run.stage(rooms_name(shard), packing.encoded([rows[room] for room in sorted(rows)]) if rows else None, len(rows))
     run.stage(members_name(shard), packing.encoded(members) if members else None, len(members))
 
 

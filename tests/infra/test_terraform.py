@@ -378,6 +378,8 @@ def test_schedules(everything: Run) -> None:
             "POST",
         )
     assert jobs(everything)["resume_onboardings"]["schedule"] == "* * * * *"
+    assert jobs(everything)["sync_directory"]["schedule"] == "*/5 * * * *"
+    assert (costs.ASSUMED["sync_minutes"], costs.ASSUMED["schedule_count"]) == (5, len(jobs(everything)))
     assert costs.ASSUMED["sweep_minutes"] == 1, "what a month costs is reckoned with this schedule"
 
 

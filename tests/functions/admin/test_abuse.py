@@ -23,7 +23,7 @@ WITH_BODY = [
     ("POST", "/api/rooms/invite"),
     ("POST", "/api/rooms/remove"),
 ]
-OPTIONAL_BODY = [("POST", "/api/users/2/onboard"), ("POST", "/api/onboardings/ob_x/retry")]  # and POST /api/sync
+OPTIONAL_BODY = [("POST", "/api/users/2/onboard"), ("POST", "/api/onboardings/ob_x/retry")]
 LISTS = ["/api/invites", "/api/users", "/api/onboardings", "/api/rooms", "/api/audit"]
 ODD_BODIES: dict[str, bytes] = {
     "nothing": b"",

@@ -358,3 +358,18 @@ async def test_the_schedule(world: World) -> None:
     assert set(await sync.due(world)) == {"matrix"}
     world.pause(minutes=60)
     assert {source: report.kind for source, report in (await sync.due(world)).items()} == dict.fromkeys(SOURCES, "full")
+
+
+async def test_time_is_up_within_a_shard() -> None:
+    """Of a slow homeserver a part of a shard is kept: the next run goes on behind the last room that was read."""
+    world = World()
+    for number in range(1300):
+        world.homeserver.add_room(f"Room {number}", members={ADA: "join"})
+    runs = 1
+    while not (await sync.run(world, "matrix", "full", budget=0)).done:
+        runs += 1
+    assert runs > 16
+    assert len(world.homeserver.called("state")) == 1300
+    where = await cache.memberships(world)
+    assert where is not None
+    assert len(where.rooms_of(ADA)) == 1300
