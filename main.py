@@ -15,6 +15,7 @@ ENTRY_POINTS = {
     "update_account": "task",
     "remove_from_room": "task",
     "resume_onboardings": "job",
+    "sync_directory": "job",
 }
 """Name to kind. README, Terraform and the embedded stack are held against it."""
 
@@ -85,5 +86,12 @@ async def remove_from_room(request: Request) -> Response:
 @http
 async def resume_onboardings(request: Request) -> Response:
     from functions.jobs.resume_onboardings import handle
+
+    return await handle(request)
+
+
+@http
+async def sync_directory(request: Request) -> Response:
+    from functions.jobs.sync_directory import handle
 
     return await handle(request)

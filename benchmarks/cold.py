@@ -84,8 +84,8 @@ async def webhook(now: Round) -> Ask:
     return now.world.webhook(now.enrolled.account)
 
 
-async def sweep(now: Round) -> Ask:
-    audience = now.world.env["TASKS_URL_TEMPLATE"].format(entry_point="resume_onboardings")
+async def scheduled(now: Round, job: str) -> Ask:
+    audience = now.world.env["TASKS_URL_TEMPLATE"].format(entry_point=job)
     token = await now.world.invoker_token(audience, now.world.env["SCHEDULER_SERVICE_ACCOUNT"])
     return Ask("POST", "/", {"Authorization": f"Bearer {token}"})
 
@@ -120,7 +120,8 @@ VARIANTS = (
             lambda r: r.world.task("remove_from_room",
                                    {"v": 1, "job": r.job, "step": ids.room_step(r.world.indoc), "generation": 0}),
             floor="floor of invite_to_room"),
-    Variant("resume_onboardings", "resume_onboardings", sweep),
+    Variant("resume_onboardings", "resume_onboardings", lambda r: scheduled(r, "resume_onboardings")),
+    Variant("sync_directory", "sync_directory", lambda r: scheduled(r, "sync_directory")),
     Variant("floor of the webhook", "floor_webhook",
             lambda r: r.floor(pk=r.enrolled.account.pk, steps=ROOMS + 6, tasks=ROOMS + 4), FLOORS),
     Variant("floor of update_account", "floor_account", lambda r: r.floor(pk=r.arrived.account.pk), FLOORS),

@@ -6,7 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Any, cast
 
-PATHS = {"hook": "/hooks/authentik", "task": "/tasks/{}", "job": "/jobs/{}"}
+PATHS = {"hook": ["/hooks/authentik"], "task": ["/tasks/{}"], "job": ["/jobs/{}", "/tasks/{}"]}
+"""A schedule's work that is too long for one run goes on as a task."""
 
 
 def application(source: Path) -> Any:
@@ -22,7 +23,8 @@ def application(source: Path) -> Any:
         return framework.create_asgi_app_from_module(name, str(source), None, module, spec)
 
     admin = served("admin")
-    paths = {PATHS[kind].format(name): served(name) for name, kind in module.ENTRY_POINTS.items() if kind in PATHS}
+    apps = {name: served(name) for name, kind in module.ENTRY_POINTS.items() if kind in PATHS}
+    paths = {path.format(name): app for name, app in apps.items() for path in PATHS[module.ENTRY_POINTS[name]]}
 
     async def dispatch(scope: Any, receive: Any, send: Any) -> None:
         await paths.get(scope["path"], admin)(scope, receive, send)

@@ -23,7 +23,8 @@ from local.synapse import Synapse, SynapseFailed
 from shared.settings import BY_NAME, SETTINGS
 
 DOMAIN, GROUP = "muster.test", "community"
-EVERY_SECONDS = {"resume_onboardings": 10}
+EVERY_SECONDS = {"resume_onboardings": 10, "sync_directory": 10}
+"""The second syncs whatever is due by the settings of its intervals."""
 QUEUES = ("TASKS_QUEUE_INVITES", "TASKS_QUEUE_MESSAGES", "TASKS_QUEUE_ACCOUNTS")
 RETRY = {"max_attempts": 100, "min_backoff": 1, "max_backoff": 30, "max_doublings": 5}
 QUEUE = {"max_dispatches_per_second": 500, "max_concurrent_dispatches": 32, "retry": RETRY}
@@ -120,6 +121,8 @@ class Stack:
             "TASKS_OIDC_ISSUER": dispatcher,
             "TASKS_OIDC_JWKS": f"{dispatcher}/jwks",
             "TASKS_SERVICE_ACCOUNT": "tasks@muster-local.iam.gserviceaccount.com",
+            "SYNC_AUTHENTIK_SECONDS": "5",
+            "SYNC_MATRIX_SECONDS": "5",
             "SCHEDULER_SERVICE_ACCOUNT": "scheduler@muster-local.iam.gserviceaccount.com",
         }
 

@@ -113,6 +113,9 @@ GROUP_FIELDS: tuple[tuple[str, str], ...] = (("steps", "due_at"), ("steps", "wai
 EXPIRING: tuple[str, ...] = ("leases", "lines", "replies", "room_keys", "to_device")
 """Collections whose documents have an `expire_at`, after which Firestore sweeps them away when told (a TTL)."""
 
+UNASKED: tuple[tuple[str, str], ...] = (("cache", "packed"), ("syncs", "progress"), ("syncs", "shards"))
+"""Large fields that no query asks for: Firestore indexes them nowhere when told."""
+
 
 async def steps_of(documents: Documents, parent: str) -> list[Stored[Step]]:
     """All steps of an onboarding or a job, in the order of their names."""

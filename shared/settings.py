@@ -210,6 +210,14 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting("RECOMMEND_MIN_SCORE", "onboarding", "Rooms below this score are not recommended, 0 to 100", "20", score),
     Setting("RECOMMEND_MAX_SCORE", "onboarding", "No recommended room gets a higher score, 0 to 100", "100", score),
+    Setting(
+        "SYNC_AUTHENTIK_SECONDS", "onboarding", "From one sync of Authentik's accounts to the next", "300", seconds
+    ),
+    Setting(
+        "SYNC_MATRIX_SECONDS", "onboarding", "From one sync of the rooms and their members to the next", "300", seconds
+    ),
+    Setting("SYNC_FULL_SECONDS", "onboarding", "After so long a sync reads everything anew", "21600", seconds),
+    Setting("SYNC_COOLDOWN_SECONDS", "onboarding", "How often an admin may ask for a sync", "30", seconds),
     Setting("MUSTER_STORE", "store", "firestore or sqlite", "firestore", one_of("firestore", "sqlite")),
     Setting("GOOGLE_CLOUD_PROJECT", "store", "Project of Firestore and Cloud Tasks", "muster-local"),
     Setting("FIRESTORE_DATABASE", "store", "Firestore database", "(default)"),

@@ -16,7 +16,6 @@ from weakref import WeakKeyDictionary
 
 from shared.domain.device_account import SET_UP, DeviceAccount, pickle_key
 from shared.domain.errors import Misconfigured
-from shared.domain.onboarding import ENTRY_POINTS
 from shared.domain.recommending import Passage
 from shared.ports import Chat, Directory, Documents, Finding, Keys, Opener, Sealer, Secrets, TaskQueue, TextIndex
 from shared.services.context import Policy
@@ -83,6 +82,10 @@ class Wiring:
             protected=read["PROTECTED_MEMBERS"],
             recommend_least=read["RECOMMEND_MIN_SCORE"],
             recommend_most=read["RECOMMEND_MAX_SCORE"],
+            sync_authentik=read["SYNC_AUTHENTIK_SECONDS"],
+            sync_matrix=read["SYNC_MATRIX_SECONDS"],
+            sync_full=read["SYNC_FULL_SECONDS"],
+            sync_cooldown=read["SYNC_COOLDOWN_SECONDS"],
         )
 
     async def secret(self, name: str) -> Any:
@@ -125,7 +128,7 @@ class Wiring:
         queue = CloudTasksQueue(
             project=self.settings["GOOGLE_CLOUD_PROJECT"],
             location=self.settings["TASKS_LOCATION"],
-            queues={name: self.settings[f"TASKS_QUEUE_{QUEUES[name]}"] for name in set(ENTRY_POINTS.values())},
+            queues={name: self.settings[f"TASKS_QUEUE_{QUEUES[name]}"] for name in QUEUES},
             url_template=self.settings["TASKS_URL_TEMPLATE"],
             service_account=self.settings["TASKS_SERVICE_ACCOUNT"],
             emulator_host=self.settings["CLOUD_TASKS_EMULATOR_HOST"] or None,
@@ -294,6 +297,7 @@ QUEUES = {
     "deliver_welcome": "MESSAGES",
     "remove_from_room": "MESSAGES",
     "update_account": "ACCOUNTS",
+    "sync_directory": "ACCOUNTS",
 }
 """A queue per limit of what is downstream."""
 

@@ -21,7 +21,7 @@ from shared.domain.onboarding import Step
 from shared.domain.recommending import Passage
 from shared.ports import Account, Data, Finding, Query, Task
 from shared.repositories import steps_of
-from shared.services import invites
+from shared.services import invites, sync
 from shared.services.actions import actions_of
 from shared.services.context import Actor, Policy
 from shared.services.enroll import Hint, Verdict, enroll
@@ -159,19 +159,21 @@ class World:
         """Until it is answered 2xx. After a death the instance is another one, and comes when the claim has lapsed."""
         for _ in range(tries):
             try:
-                self.log.append((task.payload["step"], await self.once(task)))
+                self.log.append((_name(task), await self.once(task)))
             except Killed:
                 self.pause(seconds=91)
             except MusterError as error:
-                self.log.append((task.payload["step"], error.cause))
+                self.log.append((_name(task), error.cause))
                 self.pause(seconds=(error.after if isinstance(error, TryLater) else None) or 10)
             else:
                 return
-        raise AssertionError(f"{task.payload['step']} never ended: {self.log[-3:]}")
+        raise AssertionError(f"{_name(task)} never ended: {self.log[-3:]}")
 
     async def once(self, task: Task) -> str:
         """One delivery of a task, answered by the step's state or by an exception."""
         payload = task.payload
+        if task.entry_point == "sync_directory":
+            return (await sync.run(self, payload["source"], payload.get("kind"))).kind
         [parent] = [f"{name}/{payload[kind]}" for name, (kind, _) in PARENTS.items() if kind in payload]
         try:
             return await run_step(self, parent, payload["step"], payload["generation"], actions_of(task.entry_point))
@@ -185,7 +187,7 @@ class World:
 
     def due(self, step: str) -> Task:
         """The task of that step, taken from the queue whatever its time."""
-        task = next(task for task in self.queue.tasks.values() if task.payload["step"] == step)
+        task = next(task for task in self.queue.tasks.values() if _name(task) == step)
         return self.queue.tasks.pop(task.name)
 
     async def sweep(self) -> Report | None:
@@ -246,6 +248,10 @@ class World:
     async def audits(self) -> list[Data]:
         page = await self.store.query(Query("audit", order="at", limit=500))
         return [item.data for item in page.items]
+
+
+def _name(task: Task) -> str:
+    return str(task.payload.get("step", task.entry_point))
 
 
 async def at_home(world: World, onboarding: str, member: str) -> None:

@@ -28,6 +28,7 @@ from functions.admin import (
     recommendations,
     removal_reasons,
     rooms,
+    sync,
     users,
 )
 from functions.admin.models import Problem
@@ -48,14 +49,15 @@ MOST_ERRORS = 100
 NEEDS: dict[ModuleType, tuple[tuple[Concern, ...], tuple[Concern, ...]]] = {
     imports: (("store",), ("store", "authentik", "onboarding", "tasks")),  # /invites/batch before /invites/{invite_id}
     invites: (("store",), ("store", "authentik", "onboarding")),
-    users: (("authentik",), ("store", "authentik", "onboarding", "tasks")),
+    users: (("store", "authentik"), ("store", "authentik", "onboarding", "tasks")),
     onboardings: (("store",), ("store", "onboarding", "tasks")),
-    rooms: (("matrix",), ("store", "matrix", "onboarding", "tasks")),
+    rooms: (("store", "matrix"), ("store", "matrix", "onboarding", "tasks")),
     recommendations: ((), ("store", "matrix", "onboarding")),
     categories: (("store",), ("store",)),
     jobs: (("store",), ("store",)),
     removal_reasons: (("store",), ("store",)),
     indoc: (("store", "matrix", "onboarding"), ("store",)),
+    sync: (("store",), ("store", "onboarding", "tasks")),
     audit: (("store",), ("store",)),
     checks: ((), ()),
     figures: (("store", "watch"), ("store",)),

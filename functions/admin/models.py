@@ -434,10 +434,6 @@ class Invites(Listed):
     items: list[InviteOut]
 
 
-class Users(Listed):
-    items: list[UserOut]
-
-
 class Onboardings(Listed):
     items: list[OnboardingSummary]
 

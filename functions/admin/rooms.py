@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from fastapi import APIRouter, Request
 
 from functions.admin import models as m
 from functions.admin import removal_models as rm
+from functions.admin import sync_models as s
 from shared.domain.errors import Invalid
 from shared.domain.members import member_id
 from shared.ports import Room
-from shared.services import jobs
-from shared.services.rooms import managed
+from shared.services import jobs, lists
 from shared.services.where import whereabouts
 from shared.wiring import wiring
 
@@ -18,16 +20,21 @@ router = APIRouter(tags=["rooms"])
 
 
 @router.get("/rooms")
-async def list_rooms(limit: m.Limit = 50, cursor: m.Cursor = None) -> m.RoomList:
-    """The rooms that the bot is in, by name; asked of the homeserver at most once a minute."""
-    return _sliced(await managed(wiring()), limit, cursor)
+async def list_rooms(limit: m.Limit = 50, cursor: m.Cursor = None) -> s.CachedRooms:
+    """The rooms that the bot is in, by name: from the cache, or of the homeserver while there is none."""
+    ports = wiring()
+    found = await lists.rooms(ports)
+    items, following = _sliced(found.rooms, limit, cursor)
+    age = max(0.0, (ports.now() - found.synced_at).total_seconds())
+    total = len(found.rooms)
+    return s.CachedRooms(items=items, next_cursor=following, total=total, synced_at=found.synced_at, age_seconds=age)
 
 
-def _sliced(rooms: list[Room], limit: int, cursor: str | None) -> m.RoomList:
+def _sliced(rooms: Sequence[Room], limit: int, cursor: str | None) -> tuple[list[m.RoomOut], str | None]:
     start = m.offset_of(cursor)
     more = start + limit < len(rooms)
     items = [m.room_out(room) for room in rooms[start : start + limit]]
-    return m.RoomList(items=items, next_cursor=str(start + limit) if more else None, total=len(rooms))
+    return items, str(start + limit) if more else None
 
 
 @router.get("/members/{matrix_id:path}/rooms")

@@ -1,5 +1,5 @@
 locals {
-  # Each list is held against the code by a test: QUERIES, GROUP_FIELDS and EXPIRING of shared/repositories.py. "-": descending.
+  # Each list is held against the code by a test: QUERIES, GROUP_FIELDS, EXPIRING and UNASKED of shared/repositories.py. "-": descending.
   queries = {
     invites     = [["closed", "expires_at"], ["closed", "-created_at"]]
     onboardings = [["state", "-created_at"]]
@@ -11,6 +11,7 @@ locals {
   }
   group_fields = { steps = ["due_at", "state", "waits_for"] }
   expiring     = ["leases", "lines", "replies", "room_keys", "to_device"]
+  unasked      = { cache = ["packed"], syncs = ["progress", "shards"] } # UNASKED
 
   indexes = merge([
     for collection, queries in local.queries :
@@ -77,6 +78,19 @@ resource "google_firestore_field" "group" {
       query_scope = "COLLECTION_GROUP"
     }
   }
+}
+
+# Nobody asks for what is packed, and an index would hold all of it once more (and takes no more than 1,500 bytes of it).
+resource "google_firestore_field" "unasked" {
+  for_each = merge([
+    for collection, fields in local.unasked : { for field in fields : "${collection}:${field}" => { collection = collection, field = field } }
+  ]...)
+
+  database   = google_firestore_database.muster.name
+  collection = each.value.collection
+  field      = each.value.field
+
+  index_config {}
 }
 
 # Swept away within a day of `expire_at`. Nobody asks for that field: an index on it would only slow the writes down.

@@ -53,6 +53,16 @@ resource "google_cloud_run_v2_service_iam_member" "invoker" {
   member   = local.invokers[each.value.invoker]
 }
 
+# What a schedule has begun and did not get done goes on as a task.
+resource "google_cloud_run_v2_service_iam_member" "going_on" {
+  for_each = { for name, function in local.jobs : name => function if function.queue != "" }
+
+  name     = google_cloud_run_v2_service.function[each.key].name
+  location = var.region
+  role     = "roles/run.invoker"
+  member   = google_service_account.tasks.member
+}
+
 # ------------------------------------------------------------------ what a function may do
 
 # Firestore knows no smaller right than on a database. Reading, writing, nothing else: no index, no backup, no deletion.

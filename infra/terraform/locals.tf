@@ -12,6 +12,7 @@ locals {
   #   named          secrets whose name it is given without the right to read them: the self-check asks whether they are set
   #   enqueues       the queues into which it puts tasks; a task whose step goes on puts it into its own
   #   queue          of a task: which one brings its tasks (QUEUES in shared/wiring.py)
+  #                  A job with a queue goes on as a task of its own
   #   schedule       of a job: cron, in UTC; `progress`: what its log says when it has got through; `silence`: minutes
   #                  without that until somebody is told
   #   roles          further roles on the project; none is needed today
@@ -62,6 +63,7 @@ locals {
       kind        = "task"
       about       = "One member into one room"
       secrets     = ["MATRIX_ACCESS_TOKEN"]
+      enqueues    = ["accounts"] # a sync of the cache, after a job
       queue       = "invites"
       timeout     = 60
       memory      = "512Mi"
@@ -103,6 +105,7 @@ locals {
       kind        = "task"
       about       = "One member out of one room, for an admin's job"
       secrets     = ["MATRIX_ACCESS_TOKEN"]
+      enqueues    = ["accounts"] # a sync of the cache, after a job
       queue       = "messages"
       timeout     = 60
       memory      = "512Mi"
@@ -118,6 +121,19 @@ locals {
       progress    = "sweep"
       silence     = 15
       timeout     = 220
+      memory      = "512Mi"
+      concurrency = 4
+      max         = 1
+    }
+    sync_directory = {
+      kind        = "job"
+      about       = "Accounts, rooms and who is in them, into the cache"
+      secrets     = ["AUTHENTIK_API_TOKEN", "MATRIX_ACCESS_TOKEN", "MATRIX_SYNC_ACCESS_TOKEN"]
+      queue       = "accounts"
+      schedule    = "*/5 * * * *"
+      progress    = "sync"
+      silence     = 60
+      timeout     = 60
       memory      = "512Mi"
       concurrency = 4
       max         = 1

@@ -275,6 +275,50 @@ variable "recommend_max_score" {
   }
 }
 
+variable "sync_authentik_seconds" {
+  description = "SYNC_AUTHENTIK_SECONDS: from one sync of Authentik's accounts to the next."
+  type        = number
+  default     = 300
+
+  validation {
+    condition     = var.sync_authentik_seconds >= 0 && var.sync_authentik_seconds <= 86400
+    error_message = "Seconds, from 0 to 86400."
+  }
+}
+
+variable "sync_matrix_seconds" {
+  description = "SYNC_MATRIX_SECONDS: from one sync of the rooms and their members to the next."
+  type        = number
+  default     = 300
+
+  validation {
+    condition     = var.sync_matrix_seconds >= 0 && var.sync_matrix_seconds <= 86400
+    error_message = "Seconds, from 0 to 86400."
+  }
+}
+
+variable "sync_full_seconds" {
+  description = "SYNC_FULL_SECONDS: after so long a sync reads everything anew."
+  type        = number
+  default     = 21600
+
+  validation {
+    condition     = var.sync_full_seconds >= 0 && var.sync_full_seconds <= 86400
+    error_message = "Seconds, from 0 to 86400."
+  }
+}
+
+variable "sync_cooldown_seconds" {
+  description = "SYNC_COOLDOWN_SECONDS: how often an admin may ask for a sync."
+  type        = number
+  default     = 30
+
+  validation {
+    condition     = var.sync_cooldown_seconds >= 0 && var.sync_cooldown_seconds <= 86400
+    error_message = "Seconds, from 0 to 86400."
+  }
+}
+
 variable "tracing" {
   description = "TRACING: whether spans of requests and outside calls go to Cloud Trace."
   type        = bool
@@ -323,6 +367,11 @@ locals {
     NOTICE_WITHOUT_DEVICE    = tostring(var.notice_without_device)
     RECOMMEND_MIN_SCORE      = tostring(var.recommend_min_score)
     RECOMMEND_MAX_SCORE      = tostring(var.recommend_max_score)
+
+    SYNC_AUTHENTIK_SECONDS = tostring(var.sync_authentik_seconds)
+    SYNC_MATRIX_SECONDS    = tostring(var.sync_matrix_seconds)
+    SYNC_FULL_SECONDS      = tostring(var.sync_full_seconds)
+    SYNC_COOLDOWN_SECONDS  = tostring(var.sync_cooldown_seconds)
 
     TRACING     = var.tracing ? "cloud" : "off"
     COST_PRICES = join(",", [for name, price in var.cost_prices : "${name}=${price}"])

@@ -49,6 +49,8 @@ AFTERWARDS = Operations(reads=1, writes=1, matrix=2)
 """What a sweep adds for each: the direct room is listed in m.direct."""
 SWEEP = Operations(reads=19, writes=2, deletes=1, requests=1, authentik=1)
 """One that finds nothing to do. It looks for an hour at each account that is new: a read for each."""
+SYNC = Operations(reads=4, writes=4, requests=1, matrix=2, authentik=3)
+"""Both sources, with nothing new. What is new is a document or two for each shard it is in."""
 LOOKED_AT_MINUTES = 60
 
 
@@ -78,6 +80,7 @@ ITEMS = (
 SOURCE = "the pricing pages of each service below cloud.google.com, for us-central1"
 ASSUMED: Mapping[str, float] = {
     "sweep_minutes": 1,
+    "sync_minutes": 5,
     "rooms": 5,
     "request_seconds": 0.5,
     "sweep_seconds": 2,
@@ -85,7 +88,7 @@ ASSUMED: Mapping[str, float] = {
     "memory_gib": 0.5,
     "document_kib": 2,
     "log_kib": 2.5,
-    "schedule_count": 1,
+    "schedule_count": 2,
     "secret_count": 8,
     "image_size_gib": 1,
 }
@@ -147,18 +150,19 @@ def per_onboarding(rooms: float, known: Mapping[str, float] = PRICES) -> Bill:
 
 def month(onboardings: float, rooms: float, kept: float, known: Mapping[str, float] = PRICES) -> Bill:
     """So many onboardings, and the schedules, for `DAYS` days. `kept`: those of all time, whose documents stay."""
-    sweeps = DAYS * 24 * 60 / known["sweep_minutes"]
-    operations = onboarding(rooms, known) * onboardings + SWEEP * sweeps
+    sweeps, syncs = (DAYS * 24 * 60 / known[f"{name}_minutes"] for name in ("sweep", "sync"))
+    operations = onboarding(rooms, known) * onboardings + SWEEP * sweeps + SYNC * syncs
     documents = onboarding(rooms, known).documents * kept
     fixed = {name: known[count] for name, count in FIXED.items()}
-    return _bill(operations, _usage(operations, documents, sweeps, known) | fixed, known, free=True)
+    return _bill(operations, _usage(operations, documents, sweeps + syncs, known) | fixed, known, free=True)
 
 
 FIXED = {"schedules": "schedule_count", "secret_versions": "secret_count", "image_gib": "image_size_gib"}
 
 
-def _usage(operations: Operations, documents: float, sweeps: float, known: Mapping[str, float]) -> dict[str, float]:
-    seconds = (operations.requests - sweeps) * known["request_seconds"] + sweeps * known["sweep_seconds"]
+def _usage(operations: Operations, documents: float, runs: float, known: Mapping[str, float]) -> dict[str, float]:
+    """`runs`: of the schedules."""
+    seconds = (operations.requests - runs) * known["request_seconds"] + runs * known["sweep_seconds"]
     return {
         "reads": operations.reads,
         "writes": operations.writes,

@@ -37,6 +37,14 @@ class Policy(Struct, frozen=True):
     protected: tuple[str, ...] = ()
     recommend_least: float = 20.0
     recommend_most: float = 100.0
+    sync_authentik: float = 300.0
+    sync_matrix: float = 300.0
+    sync_full: float = 21_600.0
+    sync_cooldown: float = 30.0
+
+    def sync_every(self, source: str) -> float:
+        """Seconds from one sync of a source to the next."""
+        return self.sync_authentik if source == "authentik" else self.sync_matrix
 
 
 class Ports(Protocol):

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import contextlib
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from shared.domain.errors import Outpaced
 from shared.ports import Create, Data, Delete, Replace
@@ -28,6 +28,12 @@ def kept(ports: Ports, path: str, version: str, lasts: timedelta) -> Replace:
 async def give_back(ports: Ports, path: str, version: str) -> None:
     with contextlib.suppress(Outpaced):  # it took too long, and another has the lease now
         await ports.documents.write(Delete(path, version))
+
+
+async def until(ports: Ports, path: str) -> datetime | None:
+    """When it is over at the latest; None: nobody has it."""
+    document = await ports.documents.get(path)
+    return document.data["expire_at"] if document else None
 
 
 def _lease(ports: Ports, lasts: timedelta) -> Data:

@@ -18,7 +18,8 @@ from shared.domain.recommending import Asked, Passage, Ranked
 from shared.ports import Room, TextIndex
 from shared.services.categories import everything
 from shared.services.context import Ports
-from shared.services.rooms import managed, room_id_of
+from shared.services.lists import rooms as listed
+from shared.services.rooms import room_id_of
 
 KEPT = 30 * 86_400.0
 """Seconds, at most: it is built anew whenever rooms or categories have changed."""
@@ -89,8 +90,12 @@ async def _new() -> _Kept:
 
 async def _suitable(ports: Ports) -> list[Room]:
     """No spaces, no direct rooms, no room that was replaced, and not INDOC."""
-    rooms, indoc = await asyncio.gather(managed(ports), _indoc(ports))
-    return [room for room in rooms if not room.kind and not room.replaced_by and not {room.room_id, room.alias} & indoc]
+    found, indoc = await asyncio.gather(listed(ports), _indoc(ports))
+    return [
+        room
+        for room in found.rooms
+        if not room.kind and not room.replaced_by and not {room.room_id, room.alias} & indoc
+    ]
 
 
 async def _indoc(ports: Ports) -> set[str]:

@@ -16,6 +16,7 @@ from shared.domain.onboarding import OPEN, Onboarding, Step, derived_state
 from shared.ports import Document, Query, Task
 from shared.repositories import Stored, steps_of
 from shared.services.context import Ports, log
+from shared.services.sync_requests import nudge
 
 T = TypeVar("T")
 Parent = Onboarding | Job | Stay
@@ -101,5 +102,7 @@ async def restate(ports: Ports, path: str) -> None:
         changed = stored.record.but(state=state, finished_at=finished)
         if changed != stored.record:
             await ports.documents.write(stored.replaced(changed))
+            if isinstance(changed, Job):
+                await nudge(ports, "matrix")
 
     await again_when_outpaced(attempt)

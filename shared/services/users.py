@@ -8,10 +8,11 @@ from msgspec import Struct
 
 from shared.domain.audit import audit
 from shared.domain.errors import Forbidden, MusterError
-from shared.ports import Account, Accounts, Directory, Group
+from shared.ports import Account, Directory, Group
 from shared.repositories import audit_write
 from shared.services.context import Actor, Ports, log
 from shared.services.groups import check_grantable
+from shared.services.sync_requests import nudge
 
 
 class WayIn(Struct, frozen=True):
@@ -32,10 +33,6 @@ async def way_in(ports: Ports, directory: Directory, pk: int) -> tuple[str, str]
     return "", password
 
 
-async def search(ports: Ports, query: str, active: bool | None, group: str, page: int, size: int) -> Accounts:
-    return await (await ports.directory()).accounts(search=query, active=active, group=group, page=page, size=size)
-
-
 async def edit(ports: Ports, actor: Actor, pk: int, changes: dict[str, Any], *, dry_run: bool = False) -> Account:
     """`groups`, when given, is the whole list that they are to be in; attributes are merged."""
     directory = await ports.directory()
@@ -49,7 +46,8 @@ async def edit(ports: Ports, actor: Actor, pk: int, changes: dict[str, Any], *, 
     after = await directory.update_account(pk, **changes) if changes else before
     if wanted is not None:
         await _regroup(directory, before, wanted, new)
-        after = await directory.account(pk)
+        # Groups leave no trace on an account. Writing it leaves one, by which a light sync finds it.
+        after = await directory.update_account(pk, name=after.name)
     await audited(
         ports, actor, "user.edit", after, {"fields": sorted([*changes, *(["groups"] if wanted is not None else [])])}
     )
@@ -105,6 +103,7 @@ def no_superuser(account: Account) -> Account:
 async def audited(
     ports: Ports, actor: Actor, action: str, account: Account, detail: dict[str, Any] | None = None
 ) -> None:
+    await nudge(ports, "authentik")
     record = audit(ports.now(), actor.name, action, account.username, str(account.pk), source=actor.source)
     try:
         await ports.documents.write(audit_write(record.but(detail={"pk": account.pk} | (detail or {}))))

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 
 from msgspec import Struct
 
 from shared.domain.errors import Limited, Unreachable
 from shared.ports import Room
+from shared.services.cache import memberships
 from shared.services.context import Ports
+from shared.services.lists import room_of
 from shared.services.rooms import managed_of
 
 
@@ -28,21 +30,22 @@ class Whereabouts(Struct, frozen=True):
     age_seconds: float | None = None
 
 
-FromCache = Callable[[Ports, str], Awaitable[Cached | None]]
+async def cached(ports: Ports, matrix_id: str) -> Cached | None:
+    """None: there is no cache yet."""
+    known = await memberships(ports)
+    if known is None or known.sync.synced_at is None:
+        return None
+    rooms = sorted(known.rooms_of(matrix_id), key=lambda row: (row.name.casefold(), row.room_id))
+    return Cached([room_of(row) for row in rooms], known.sync.synced_at)
 
 
-async def cached(_ports: Ports, _matrix_id: str) -> Cached | None:
-    """None: there is no cache, or it does not know them."""
-    return None
-
-
-async def whereabouts(ports: Ports, matrix_id: str, from_cache: FromCache = cached) -> Whereabouts:
+async def whereabouts(ports: Ports, matrix_id: str) -> Whereabouts:
     """For looking at alone: what removes somebody asks `managed_of`, which knows no cache. Raises what the live look
     raised where the cache has nothing either."""
     try:
         return Whereabouts(await managed_of(ports, matrix_id), live=True)
     except (Unreachable, Limited):
-        known = await from_cache(ports, matrix_id)
+        known = await cached(ports, matrix_id)
         if known is None:
             raise
         age = max(0.0, (ports.now() - known.at).total_seconds())

@@ -88,6 +88,9 @@ class ServedWiring(Wiring):
         self.settings.require("matrix")
         return self._watched("matrix", self.world.homeserver)
 
+    async def watcher(self) -> FakeChat | None:  # type: ignore[override]
+        return await self.world.watcher()
+
 
 def environment(issuer: Issuer, indoc: str = "") -> dict[str, str]:
     """Complete settings."""

@@ -13,10 +13,12 @@ from functions.tasks import task_url
 from main import ENTRY_POINTS
 from shared.domain import costs
 from shared.domain.onboarding import backoff
-from shared.repositories import EXPIRING, GROUP_FIELDS, QUERIES
+from shared.repositories import EXPIRING, GROUP_FIELDS, QUERIES, UNASKED
+from shared.services import shards
 from shared.services.breakers import neighbour_of
 from shared.services.resume import LEASE_FOR
 from shared.services.steps import CLAIM
+from shared.services.sync import BUDGET
 from shared.settings import SECRET_NAME, SETTINGS, Concern, Settings
 from shared.wiring import QUEUES
 from tests.infra.deployment import FOLDER, PLAYBOOKS, ROOT, Run, Terraform, Values, example_lines
@@ -37,7 +39,6 @@ ELSEWHERE = {
     "TRACING_ENDPOINT": "Google, by default",
     "MATRIX_PASSWORD": "given to one run of set-up, and kept nowhere",
     "MATRIX_RECOVERY_KEY": "a secret for set-up: no function has it",
-    "MATRIX_SYNC_ACCESS_TOKEN": "of sync_directory, which is not there yet",
 }
 """Settings that no deployed function is given, and why."""
 NEEDS: Mapping[str, tuple[Concern, ...]] = {
@@ -46,6 +47,7 @@ NEEDS: Mapping[str, tuple[Concern, ...]] = {
     "create_user": ("authentik", "admin", "onboarding", "store", "tasks"),
     "enrollment_webhook": ("webhook", "authentik", "onboarding", "store", "tasks"),
     "resume_onboardings": ("authentik", "matrix", "onboarding", "store", "tasks"),
+    "sync_directory": ("authentik", "matrix", "onboarding", "store", "tasks"),
 }
 """The concerns that an entry point requires; of a task, see `functions.tasks.run`."""
 
@@ -165,13 +167,18 @@ def test_only_the_public_ones_are_public(everything: Run, usual: Run) -> None:
 
 
 def test_invokers(everything: Run) -> None:
-    """Tasks are called by the tasks' account, jobs by the scheduler's, and neither may call the other's."""
+    """Tasks are called by the tasks' account, jobs by the scheduler's, and neither may call the other's, but for a job
+    that goes on as a task."""
     accounts = everything.accounts()
     invoked = everything.all("google_cloud_run_v2_service_iam_member", "invoker")
     assert {one["role"] for one in invoked.values()} == {"roles/run.invoker"}
     callers = {name: accounts[one["member"]] for name, one in invoked.items()}
     expected = {"task": "tasks", "job": "scheduler"}
     assert callers == {name: expected[kind] for name, kind in ENTRY_POINTS.items() if kind not in PUBLIC_KINDS}
+    going_on = everything.all("google_cloud_run_v2_service_iam_member", "going_on")
+    assert {(name, accounts[one["member"]], one["role"]) for name, one in going_on.items()} == {
+        ("sync_directory", "tasks", "roles/run.invoker")
+    }
 
 
 def test_the_functions_know_their_callers(everything: Run) -> None:
@@ -255,6 +262,9 @@ def test_who_enqueues(everything: Run) -> None:
         found.setdefault(accounts[grant["member"]], set()).add(queues[grant["name"]])
     tasks = {name: {QUEUES[name].lower()} for name, kind in ENTRY_POINTS.items() if kind == "task"}
     beginners = ("admin", "create_user", "enrollment_webhook", "resume_onboardings", "update_account")
+    tasks["sync_directory"] = {"accounts"}
+    for name in ("invite_to_room", "remove_from_room"):  # which end a job, and then ask for a sync
+        tasks[name] |= {"accounts"}
     assert found == tasks | {key: {"invites", "messages", "accounts"} for key in beginners}
     acting = everything.all("google_service_account_iam_member")
     assert {accounts[one["member"]] for one in acting.values()} == set(found)
@@ -289,7 +299,7 @@ def test_secrets_go_by_their_names(deployed: dict[str, Run], which: str) -> None
     """A function is given the names of the secrets that it may read (and the page one more, to say whether it is set),
     never a value; those of encryption only once it is switched on, since before there are none."""
     run, secret = deployed[which], {setting.name for setting in SETTINGS if setting.secret}
-    later = set() if which == "everything" else {*CRYPTO_KEYS, "MATRIX_REPLIES_KEY"}
+    later = set() if which == "everything" else {*CRYPTO_KEYS, "MATRIX_REPLIES_KEY", "MATRIX_SYNC_ACCESS_TOKEN"}
     made = {one["secret_id"] for one in run.all("google_secret_manager_secret").values()}
     for name, environment in run.environments().items():
         named = {key: value for key, value in environment.items() if key in secret}
@@ -347,6 +357,8 @@ def test_times(everything: Run) -> None:
         limit = seconds(service["template"][0]["timeout"])
         if ENTRY_POINTS[name] == "task":
             assert 60 <= limit < CLAIM.total_seconds()  # 60: the deadline that the code gives each task
+        if name == "sync_directory":
+            assert BUDGET < limit < shards.CLAIM.total_seconds()
         if name == "resume_onboardings":
             assert limit < LEASE_FOR.total_seconds()
     for name, job in jobs(everything).items():
@@ -366,6 +378,8 @@ def test_schedules(everything: Run) -> None:
             "POST",
         )
     assert jobs(everything)["resume_onboardings"]["schedule"] == "* * * * *"
+    assert jobs(everything)["sync_directory"]["schedule"] == "*/5 * * * *"
+    assert (costs.ASSUMED["sync_minutes"], costs.ASSUMED["schedule_count"]) == (5, len(jobs(everything)))
     assert costs.ASSUMED["sweep_minutes"] == 1, "what a month costs is reckoned with this schedule"
 
 
@@ -396,6 +410,13 @@ def test_group_fields(everything: Run) -> None:
     for one in made:
         indexes = {(index["query_scope"], index["order"]) for index in one["index_config"][0]["indexes"]}
         assert indexes == {("COLLECTION", "ASCENDING"), ("COLLECTION", "DESCENDING"), ("COLLECTION_GROUP", "ASCENDING")}
+
+
+def test_unasked(everything: Run) -> None:
+    """What is packed is in no index."""
+    made = everything.all("google_firestore_field", "unasked").values()
+    assert {(one["collection"], one["field"]) for one in made} == set(UNASKED)
+    assert all(one["index_config"][0]["indexes"] == [] for one in made)
 
 
 def test_expiry(everything: Run) -> None:

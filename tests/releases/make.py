@@ -8,6 +8,7 @@ changed; once the version stands in the CHANGELOG, its files never change again.
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import sys
 import tomllib
@@ -22,6 +23,7 @@ from shared.adapters.olm import make_account
 from shared.domain.device_account import DeviceAccount
 from shared.domain.imports import Line
 from shared.domain.members import member_id
+from shared.domain.syncs import SOURCES
 from shared.services import (
     breakers,
     categories,
@@ -37,6 +39,8 @@ from shared.services import (
     onboardings,
     reader,
     reasons,
+    sync,
+    sync_requests,
 )
 from shared.services.removals import Words
 from shared.services.resume import LEASE, LEASE_FOR
@@ -167,6 +171,13 @@ async def shown_out(world: World) -> None:
         await world.work()
 
 
+async def cached(world: World) -> None:
+    """Both sources synced, and a change that a light sync is asked for."""
+    for source in SOURCES:
+        await sync.run(world, source)
+    await sync_requests.nudge(world, "matrix")
+
+
 STORIES: tuple[Callable[[World], Awaitable[None]], ...] = (
     at_home,
     without_device,
@@ -174,13 +185,16 @@ STORIES: tuple[Callable[[World], Awaitable[None]], ...] = (
     by_an_admin,
     shown_out,
     an_outage,
+    cached,
 )
 
 
 def plain(value: Any) -> Any:
-    """As JSON that no store's own spelling is needed for: a time is {"time": "..."}."""
+    """As JSON that no store's own spelling is needed for: a time is {"time": "..."}, bytes are in base64."""
     if isinstance(value, datetime):
         return {"time": value.isoformat()}
+    if isinstance(value, bytes):
+        return {"bytes": base64.b64encode(value).decode()}
     if isinstance(value, dict):
         return {key: plain(item) for key, item in value.items()}
     return [plain(item) for item in value] if isinstance(value, list | tuple) else value
@@ -189,6 +203,8 @@ def plain(value: Any) -> Any:
 def data(value: Any) -> Any:
     """The opposite of `plain`."""
     if isinstance(value, dict):
+        if set(value) == {"bytes"}:
+            return base64.b64decode(value["bytes"])
         return (
             datetime.fromisoformat(value["time"]) if set(value) == {"time"} else {k: data(v) for k, v in value.items()}
         )

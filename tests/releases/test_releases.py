@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 import shared
+from functions.jobs.sync_directory import parse as parse_sync
 from functions.tasks import parse
 from main import ENTRY_POINTS
 from shared.adapters.olm import Sealer
@@ -29,9 +30,10 @@ from shared.domain.onboarding import Onboarding, Step
 from shared.domain.records import Record
 from shared.domain.removals import RemovalReason
 from shared.domain.replies import Reply
+from shared.domain.syncs import Sync
 from shared.ports import Create, Task
 from shared.repositories import AUDIT, IMPORTS, INVITES, JOBS, ONBOARDINGS
-from shared.services import categories, imports, jobs
+from shared.services import cache, categories, imports, jobs, sync
 from shared.services.breakers import Breaker
 from shared.services.encryption import Letter
 from shared.services.inbox import Unopened
@@ -65,6 +67,7 @@ RECORDS: dict[str, type[Record]] = {
     r"to_device/[^/]+": Unopened,
     r"installation/reader": Position,
     r"user_requests/[^/]+": Request,
+    r"syncs/[^/]+": Sync,
 }
 """The documents that are records, by their paths. Never take a line away that a release has written."""
 
@@ -134,6 +137,11 @@ async def test_each_task_is_worked_off(release: str) -> None:
     """A task that was enqueued by that release finds its entry point and its step here, and comes to an answer."""
     made = await inherited(release)
     for each in left(release, "tasks"):
+        if each["entry_point"] == "sync_directory":
+            source, kind = parse_sync(each["payload"])
+            assert source
+            assert (await sync.run(made, source, kind)).done
+            continue
         parent, step, generation = parse(each["payload"])
         assert ENTRY_POINTS[each["entry_point"]] == "task"
         assert generation == each["payload"]["generation"]
@@ -141,6 +149,17 @@ async def test_each_task_is_worked_off(release: str) -> None:
         # Answered in words, and tried again, where the fake homeserver has forgotten the member.
         with contextlib.suppress(MusterError):
             assert await made.once(Task(each["entry_point"], "again", each["payload"]))
+
+
+@pytest.mark.parametrize("release", RELEASES)
+async def test_the_cache_is_read(release: str) -> None:
+    """What that release has packed, this one unpacks."""
+    made = await inherited(release)
+    people, where = await cache.users(made), await cache.memberships(made)
+    assert people is not None
+    assert where is not None
+    assert len(list(people)) == people.sync.counts["users"] > 0
+    assert sum(len(where.members_of(room)) for room in where.rooms) == where.sync.counts["memberships"] > 0
 
 
 @pytest.mark.parametrize("release", RELEASES)
@@ -169,4 +188,4 @@ def test_this_version_has_left_everything() -> None:
     kinds = {kind_of(each["path"]) for each in left(VERSION, "documents")} | {DeviceAccount}
     assert all_records() - kinds == set()
     tasks = {name for name, kind in ENTRY_POINTS.items() if kind == "task"}
-    assert {each["entry_point"] for each in left(VERSION, "tasks")} == tasks
+    assert {each["entry_point"] for each in left(VERSION, "tasks")} == tasks | {"sync_directory"}

@@ -159,6 +159,7 @@ KNOWN: dict[str, set[str]] = {
     "/api/audit": {"GET"},
     "/api/metrics": {"GET"},
     "/api/costs": {"GET"},
+    "/api/sync": {"GET", "POST"},
     "/api/self-check": {"GET"},
     "/api/health": {"GET"},
 }

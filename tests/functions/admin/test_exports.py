@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from typing import Any
 
 import pytest
@@ -35,6 +36,11 @@ async def text(service: Service, what: str, form: str = "csv") -> str:
     return answer.text
 
 
+def _texts(items: list[dict[str, Any]], fields: Collection[str]) -> set[str]:
+    assert len(fields) > 3 or not items
+    return {json.dumps({name: item[name] for name in fields}, sort_keys=True) for item in items}
+
+
 @pytest.mark.parametrize("what", SOURCES)
 async def test_everything(service: Service, world: World, what: str) -> None:
     """Each kind comes as CSV and as JSON, with the same records as its list; no cell is a formula."""
@@ -42,9 +48,8 @@ async def test_everything(service: Service, world: World, what: str) -> None:
     whole = json.loads(await text(service, what, "json"))
     assert whole["total"] == len(whole["items"]) > 0
     listed = (await service.api("GET", f"/api/{what}")).json()["items"] if what != "jobs" else []
-    assert not listed or {json.dumps(item, sort_keys=True) for item in listed} >= {
-        json.dumps(item, sort_keys=True) for item in whole["items"]
-    }
+    fields = listed[0].keys() & whole["items"][0].keys() if listed else set()  # of a user the list shows less
+    assert not listed or _texts(listed, fields) >= _texts(whole["items"], fields)
     csv = await text(service, what)
     assert csv.startswith("\ufeff")
     assert FORMULA not in csv.replace(f"'{FORMULA}", "")

@@ -72,6 +72,8 @@ GET /api/health
 GET /api/self-check
 GET /api/metrics
 GET /api/costs
+GET /api/sync
+POST /api/sync
 """.strip().splitlines()
 """What callers from outside rely on. More is welcome; nothing of it goes."""
 

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from msgspec.structs import replace
 
 from shared.domain.errors import Unreachable
-from shared.ports import Room
-from shared.services import onboardings, where
+from shared.services import onboardings, sync, where
 from tests.fakes.faulty_documents import Killed
 from tests.world import ADMIN, World
 
@@ -159,14 +156,12 @@ async def test_live_where_it_answers() -> None:
 async def test_from_the_cache_where_it_does_not() -> None:
     """Labelled with its age; without a cache the fault is told as it is."""
     world, _ = await guarded()
-    at = world.now()
-    world.pause(minutes=10)
-
-    async def cache(_ports: Any, _matrix_id: str) -> where.Cached:
-        return where.Cached([Room("!a", "Ops")], at)
-
-    world.homeserver.fail_next(Unreachable("matrix", "no answer"), times=9, method="rooms_of")
-    seen = await where.whereabouts(world, ADA, cache)
-    assert (seen.live, seen.age_seconds, [room.name for room in seen.rooms]) == (False, 600.0, ["Ops"])
+    [live, fault] = [await where.whereabouts(world, ADA), Unreachable("matrix", "no answer")]
+    world.homeserver.fail_next(fault, times=9, method="rooms_of")
     with pytest.raises(Unreachable):
         await where.whereabouts(world, ADA)
+    await sync.run(world, "matrix")
+    world.pause(minutes=10)
+    seen = await where.whereabouts(world, ADA)
+    assert (seen.live, seen.age_seconds) == (False, 600.0)
+    assert [room.room_id for room in seen.rooms] == [room.room_id for room in live.rooms] != []

@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from shared.domain.errors import Unreachable
-from shared.ports import Room
-from shared.services import categories, recommendations
+from shared.services import categories, sync
 from shared.services.recommendations import Recommended, answer, recommend
 from tests.recommendations.labelled import ready
 from tests.world import ADMIN, DOMAIN, World
@@ -60,14 +59,13 @@ async def test_only_rooms_that_suit() -> None:
         )
 
 
-async def test_a_replaced_room(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A room that was upgraded is not recommended any more."""
-
-    async def managed(_: Any) -> list[Room]:
-        return [Room("!old", "Hiking", replaced_by="!new"), Room("!new", "Hiking")]
-
-    monkeypatch.setattr(recommendations, "managed", managed)
-    assert [item.room_id for item in (await recommend(World(), "hiking", 5)).items] == ["!new"]
+async def test_a_replaced_room() -> None:
+    """A room that was upgraded is not recommended any more, once a sync has seen it; the new one is."""
+    world = World()
+    old, new = world.homeserver.add_room("Hiking"), world.homeserver.add_room("Hiking")
+    world.homeserver.homes[old].replacement = new
+    await sync.run(world, "matrix")
+    assert [item.room_id for item in (await recommend(world, "hiking", 5)).items] == [new]
 
 
 async def test_categories_count() -> None:

@@ -114,15 +114,6 @@ async def test_delete() -> None:
     assert await world.authentik.account_named("boss")
 
 
-async def test_search() -> None:
-    """The list is Authentik's own search."""
-    world = furnished(0)
-    for name in ("ada", "adam", "bob"):
-        world.authentik.add_account(name)
-    found = await users.search(world, "ada", None, "", 1, 1)
-    assert ([account.username for account in found.items], found.next_page, found.total) == (["ada"], 2, 2)
-
-
 async def test_done_though_the_audit_failed() -> None:
     """An act that Authentik has done is not hidden from the admin because its record could not be written."""
     world = furnished(0)
