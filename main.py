@@ -14,6 +14,7 @@ ENTRY_POINTS = {
     "deliver_welcome": "task",
     "update_account": "task",
     "remove_from_room": "task",
+    "set_power_level": "task",
     "resume_onboardings": "job",
 }
 """Name to kind. README, Terraform and the embedded stack are held against it."""
@@ -78,6 +79,13 @@ async def update_account(request: Request) -> Response:
 @http
 async def remove_from_room(request: Request) -> Response:
     from functions.tasks.remove_from_room import handle
+
+    return await handle(request)
+
+
+@http
+async def set_power_level(request: Request) -> Response:
+    from functions.tasks.set_power_level import handle
 
     return await handle(request)
 

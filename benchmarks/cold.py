@@ -19,6 +19,8 @@ from typing import Any
 from benchmarks.common import ROOT, SERVED, Ask, Figures, Report, cpu_seconds, framework, median, peak_mib, ratio
 from benchmarks.world import BENCH, Hands, Person, World
 from shared.domain import ids
+from shared.domain.onboarding import Step
+from shared.ports import Create
 from shared.services import enroll, jobs
 
 MAIN, FLOORS = ROOT / "main.py", SERVED / "floors.py"
@@ -120,6 +122,10 @@ VARIANTS = (
             lambda r: r.world.task("remove_from_room",
                                    {"v": 1, "job": r.job, "step": ids.room_step(r.world.indoc), "generation": 0}),
             floor="floor of invite_to_room"),
+    Variant("set_power_level", "set_power_level",
+            lambda r: r.world.task("set_power_level",
+                                   {"v": 1, "job": r.job, "step": ids.level_step(r.world.indoc), "generation": 0}),
+            floor="floor of invite_to_room"),
     Variant("resume_onboardings", "resume_onboardings", sweep),
     Variant("floor of the webhook", "floor_webhook",
             lambda r: r.floor(pk=r.enrolled.account.pk, steps=ROOMS + 6, tasks=ROOMS + 4), FLOORS),
@@ -176,7 +182,10 @@ async def _round(world: World, hands: Hands) -> Round:
 
     first, second, third = await enrolled(), await arrived(), await arrived()
     wanted = jobs.Wanted("remove", third.matrix_id, (world.indoc,), "A benchmark")
-    return Round(world, first, second, third, (await jobs.start(hands, BENCH, wanted)).job.id)
+    job = (await jobs.start(hands, BENCH, wanted)).job.id
+    level = Step(parent=f"jobs/{job}", name=ids.level_step(world.indoc), kind="level", room=world.indoc)
+    await hands.documents.write(Create(level.path, level.but(wanted={"level": 25}).data()))
+    return Round(world, first, second, third, job)
 
 
 def _start(world: World, variant: Variant, ask: Ask) -> Start:

@@ -12,6 +12,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from shared.domain.audit import Audit
+from shared.domain.bundles import Bundle
 from shared.domain.errors import NotFound
 from shared.domain.invites import Invite
 from shared.domain.jobs import Job
@@ -87,6 +88,7 @@ def usable_id(text: str) -> bool:
 INVITES = Repository("invites", Invite, "invite")
 ONBOARDINGS = Repository("onboardings", Onboarding, "onboarding")
 JOBS = Repository("jobs", Job, "job")
+BUNDLES = Repository("bundles", Bundle, "bundle")
 AUDIT = Repository("audit", Audit, "audit record")
 
 QUERIES: tuple[tuple[str, tuple[str, ...]], ...] = (

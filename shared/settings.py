@@ -77,6 +77,10 @@ def user_id(value: str) -> str:
     return value
 
 
+def user_ids(value: str) -> tuple[str, ...]:
+    return tuple(user_id(word) for word in words(value))
+
+
 def room_or_alias(value: str) -> str:
     if not re.fullmatch(r"![^\s]+|#[^:\s]+:\S+", value):
         raise ValueError("a room id such as !abc:example.org or an alias such as #indoc:example.org")
@@ -164,6 +168,14 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("MATRIX_DOMAIN", "onboarding", "Server name of the members' Matrix ids", None),
     Setting("MATRIX_INDOC_ROOM_ID", "onboarding", "The entry room; empty: there is none", "", room_or_nothing),
     Setting("MATRIX_DEFAULT_ROOMS", "onboarding", "Comma-separated rooms that every new member gets", "", rooms),
+    Setting(
+        "MATRIX_MEMBERSHIP",
+        "onboarding",
+        "invite, or join: at once, where the bot is an admin of the homeserver",
+        "invite",
+        one_of("invite", "join"),
+    ),
+    Setting("PROTECTED_MEMBERS", "onboarding", "Comma-separated Matrix ids that no plan ever removes", "", user_ids),
     Setting("AUTO_REMOVE_FROM_INDOC", "onboarding", "Whether newcomers are taken out of INDOC", "true", switch),
     Setting("WELCOME_DELAY_SECONDS", "onboarding", "From the hello to the welcome", "5", seconds),
     Setting(

@@ -75,6 +75,8 @@ class Wiring:
             encrypt=read["MATRIX_ENABLE_ENCRYPTION"],
             notice=read["NOTICE_WITHOUT_DEVICE"],
             puppets=read["MATRIX_PUPPETS"],
+            membership=read["MATRIX_MEMBERSHIP"],
+            protected=read["PROTECTED_MEMBERS"],
         )
 
     async def secret(self, name: str) -> Any:
@@ -261,6 +263,7 @@ QUEUES = {
     "remove_from_indoc": "MESSAGES",
     "deliver_welcome": "MESSAGES",
     "remove_from_room": "MESSAGES",
+    "set_power_level": "MESSAGES",
     "update_account": "ACCOUNTS",
 }
 """A queue per limit of what is downstream."""

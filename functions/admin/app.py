@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.routing import compile_path
 
 from functions import http
-from functions.admin import audit, checks, figures, invites, jobs, onboardings, rooms, users
+from functions.admin import audit, bundles, checks, figures, invites, jobs, onboardings, rooms, users
 from functions.admin.models import Problem
 from shared.domain.errors import Invalid, MusterError, NotFound, Rejected
 from shared.settings import Concern
@@ -34,6 +34,7 @@ NEEDS: dict[ModuleType, tuple[tuple[Concern, ...], tuple[Concern, ...]]] = {
     invites: (("store",), ("store", "authentik", "onboarding")),
     users: (("authentik",), ("store", "authentik", "onboarding", "tasks")),
     onboardings: (("store",), ("store", "onboarding", "tasks")),
+    bundles: (("store",), ("store", "authentik", "matrix", "onboarding")),
     rooms: (("matrix",), ("store", "matrix", "tasks")),
     jobs: (("store",), ("store",)),
     audit: (("store",), ("store",)),

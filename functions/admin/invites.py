@@ -25,11 +25,12 @@ async def create_invite(
 ) -> m.InviteOut:
     """An invite and its link. Repeated with the same Idempotency-Key it is the same invite."""
     ports = wiring()
-    fields = new.model_dump(exclude={"expires_in_hours", "expires_at", "rooms", "groups"})
+    fields = new.model_dump(exclude={"expires_in_hours", "expires_at", "rooms", "groups", "bundles"})
     wanted = invites.Wanted(
         **fields,
         rooms=tuple(new.rooms),
         groups=tuple(new.groups),
+        bundles=tuple(new.bundles),
         expires_at=_expiry(ports.now(), new),
         key=idempotency_key,
         body=m.body_of(request),

@@ -113,6 +113,7 @@ Email = Annotated[
 RoomRef = Annotated[str, StringConstraints(max_length=255), AfterValidator(_printable), AfterValidator(_room)]
 Rooms = Annotated[list[RoomRef], Field(max_length=100)]
 Groups = Annotated[list[Label], Field(max_length=50)]
+Bundles = Annotated[list[Label], Field(max_length=50, description="Ids or names")]
 Expiry = Annotated[AwareDatetime, Field(strict=False), BeforeValidator(_date)]
 Attribute = Annotated[
     Any,
@@ -162,6 +163,7 @@ class NewInvite(Strict):
     label: Label
     rooms: Rooms = []
     groups: Groups = []
+    bundles: Bundles = []
     email: Email = ""
     matrix_id: MatrixId = ""
     expires_in_hours: Annotated[float, Field(ge=0.01, le=8784)] | None = None
@@ -175,6 +177,7 @@ class InviteChanges(Strict):
     label: Label | None = None
     rooms: Rooms | None = None
     groups: Groups | None = None
+    bundles: Bundles | None = None
     email: Email | None = None
     matrix_id: MatrixId | None = None
     expires_in_hours: Annotated[float, Field(ge=0.01, le=8784)] | None = None
@@ -191,6 +194,7 @@ class NewUser(Strict):
     username: Line = ""
     groups: Groups = []
     rooms: Rooms = []
+    bundles: Bundles = []
     interests: Text = ""
     matrix_id: MatrixId = ""
     organization: Line = ""
@@ -213,6 +217,7 @@ class UserChanges(Strict):
 class Onboard(Strict):
     matrix_id: MatrixId = ""
     rooms: Rooms = []
+    bundles: Bundles = []
     skip_indoc_removal: bool | None = None
     send_welcome: bool | None = None
 
@@ -256,6 +261,7 @@ class InviteOut(Out):
     max_uses: int
     rooms: list[str]
     groups: list[str]
+    bundles: list[str]
     email: str
     matrix_id: str
     note: str
@@ -295,6 +301,7 @@ class OnboardingSummary(Out):
     member: MemberOut
     source: str
     invite: str
+    bundles: list[str]
     hold: str
     hold_reason: str
     created_at: Time

@@ -108,6 +108,16 @@ locals {
       concurrency = 8
       max         = 2
     }
+    set_power_level = {
+      kind        = "task"
+      about       = "One member's power level in one room"
+      secrets     = ["MATRIX_ACCESS_TOKEN"]
+      queue       = "messages"
+      timeout     = 60
+      memory      = "512Mi"
+      concurrency = 1 # all levels of a room are one event: whoever writes it alone loses nothing
+      max         = 1
+    }
     resume_onboardings = {
       kind        = "job"
       about       = "The sweep: finds whatever was lost"

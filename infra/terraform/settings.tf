@@ -179,6 +179,28 @@ variable "matrix_enable_encryption" {
   default     = false
 }
 
+variable "matrix_membership" {
+  description = "MATRIX_MEMBERSHIP: invite, or join: members are in their rooms at once. Only where the bot is an admin of the homeserver."
+  type        = string
+  default     = "invite"
+
+  validation {
+    condition     = contains(["invite", "join"], var.matrix_membership)
+    error_message = "invite or join."
+  }
+}
+
+variable "protected_members" {
+  description = "PROTECTED_MEMBERS: Matrix ids that no plan ever removes from a room."
+  type        = list(string)
+  default     = []
+
+  validation {
+    condition     = alltrue([for member in var.protected_members : can(regex("^@[^:\\s,]+:[^\\s,]+$", member))])
+    error_message = "Matrix ids such as @ada:example.org."
+  }
+}
+
 variable "auto_remove_from_indoc" {
   description = "AUTO_REMOVE_FROM_INDOC: whether newcomers are taken out of INDOC."
   type        = bool
@@ -240,6 +262,8 @@ locals {
     MATRIX_PUPPETS           = join(",", var.matrix_puppets)
     MATRIX_CA_BUNDLE         = var.matrix_ca_bundle
     MATRIX_ENABLE_ENCRYPTION = tostring(var.matrix_enable_encryption)
+    MATRIX_MEMBERSHIP        = var.matrix_membership
+    PROTECTED_MEMBERS        = join(",", var.protected_members)
     AUTO_REMOVE_FROM_INDOC   = tostring(var.auto_remove_from_indoc)
     WELCOME_DELAY_SECONDS    = tostring(var.welcome_delay_seconds)
     NOTICE_WITHOUT_DEVICE    = tostring(var.notice_without_device)

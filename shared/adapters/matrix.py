@@ -2,7 +2,7 @@
 
 One call to the homeserver each: `invite`, `invite_directly`, `kick`, `membership`, `has_profile`,
 `is_encrypted`, `send`, `create_direct_room`, `resolve`, `joined_rooms`, `room` and both of
-`direct_rooms`. `whoami` asks once in a life, `power` two times for a new room and once after that,
+`direct_rooms`, and `entry`. `whoami` asks once in a life, `power` two times for a new room and once after that,
 `find_sent` at most twice. Encryption is off in nio: it would keep a store and need a sync.
 """
 
@@ -17,6 +17,7 @@ from shared.adapters.matrix_check import self_check
 from shared.adapters.matrix_client import CLIENT, StrictClient, ask, connect, path_of
 from shared.adapters.matrix_keys import MatrixKeys
 from shared.adapters.matrix_listing import RoomReader
+from shared.adapters.matrix_power import MatrixPower
 from shared.adapters.matrix_rooms import Creation, creation_of, event_with, power_of
 from shared.domain.errors import NotFound, Refused
 from shared.ports import Data, Finding, Identity, Membership, Power, Room
@@ -24,7 +25,7 @@ from shared.ports import Data, Finding, Identity, Membership, Power, Room
 ENCRYPTION = {"type": "m.room.encryption", "state_key": "", "content": {"algorithm": "m.megolm.v1.aes-sha2"}}
 
 
-class MatrixChat(MatrixKeys):
+class MatrixChat(MatrixPower, MatrixKeys):
     """`ca_bundle`: path or text of PEM certificates trusted on top of the system's. `timeout`: seconds for
     a whole call. `admin_api`: whether to try Synapse's; where it is refused, that is remembered."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from shared.domain.onboarding import ENTRY_POINTS
-from shared.services import accounts, messaging, rooms
+from shared.services import accounts, entering, messaging, powers, rooms
 from shared.services.notices import or_notice
 from shared.services.steps import Action
 
@@ -14,12 +14,13 @@ ACTIONS: Mapping[str, Action] = {
     "invitation": accounts.close_invitation,
     "deactivate": accounts.deactivate,
     "activate": accounts.activate,
-    "room": rooms.invite,
+    "room": entering.enter,
     "indoc_farewell": rooms.farewell,
     "indoc_removal": rooms.leave_indoc,
     "hello": or_notice(messaging.hello),
     "welcome": or_notice(messaging.welcome),
     "removal": rooms.remove_from_room,
+    "level": powers.give_level,
 }
 
 

@@ -16,7 +16,8 @@ log = logging.getLogger("muster")
 
 
 class Policy(Struct, frozen=True):
-    """The community's own choices, from the settings."""
+    """The community's own choices, from the settings. `membership`: "invite", or "join" where the bot is an
+    admin of the homeserver and members are joined at once. `protected`: Matrix ids that no plan removes."""
 
     domain: str
     indoc: str = ""
@@ -29,6 +30,8 @@ class Policy(Struct, frozen=True):
     encrypt: bool = False
     notice: bool = False
     puppets: tuple[str, ...] = ()
+    membership: str = "invite"
+    protected: tuple[str, ...] = ()
 
 
 class Ports(Protocol):

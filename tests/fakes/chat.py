@@ -11,15 +11,15 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from shared.domain.errors import Conflict, Limited, NotFound, Refused
-from shared.ports import Data, Finding, Identity, Membership, Power, Room
+from shared.ports import CREATOR, Data, Entry, Finding, Identity, Levels, Membership, Power, Room
 
-CREATOR = 2**53
 _T = TypeVar("_T")
 
 
 @dataclass
 class FakeRoom:
-    """`members`: user to membership state. `powers`: user to level. `events`: oldest first."""
+    """`members`: user to membership state. `powers`: user to level. `events`: oldest first. `spaces`: of a restricted
+    room, those whose members may enter. `change`: what changing powers needs."""
 
     room_id: str
     name: str
@@ -28,11 +28,13 @@ class FakeRoom:
     encrypted: bool = False
     kind: str = ""
     join_rule: str = "invite"
+    spaces: tuple[str, ...] = ()
     creators: frozenset[str] = frozenset()
     powers: dict[str, int] = field(default_factory=dict)
     users_default: int = 0
     invite: int = 0
     kick: int = 50
+    change: int = 50
     events_default: int = 0
     members: dict[str, str] = field(default_factory=dict)
     direct: set[str] = field(default_factory=set)
@@ -86,6 +88,7 @@ class FakeChat:
         self.clock: Callable[[], float] = time.monotonic
         self._transactions: dict[tuple[str, str, str], str] = {}
         self._planned: list[_Planned] = []
+        self.server_admin = True
         self._numbers = itertools.count(1)
         self._burst, self._every = 0, 0.0
         self._buckets: dict[str, tuple[float, float]] = {}
@@ -174,6 +177,48 @@ class FakeChat:
         room = self._inside(room_id)
         theirs = room.power_of(target) if target else 0
         return Power(room.power_of(self.user_id), room.invite, room.kick, room.events_default, theirs)
+
+    @_port
+    async def levels(self, room_id: str) -> Levels:
+        room = self._inside(room_id)
+        return Levels(dict(room.powers), room.users_default, room.creators, room.invite, room.kick, room.change)
+
+    @_port
+    async def set_power(self, room_id: str, user_id: str, level: int) -> int:
+        room = self._inside(room_id)
+        ours, before = room.power_of(self.user_id), room.power_of(user_id)
+        if before == level:
+            return before
+        if ours < max(room.change, level) or before >= ours:
+            raise _forbidden("You don't have permission to change that power level")
+        room.powers[user_id] = level
+        return before
+
+    @_port
+    async def entry(self, room_id: str) -> Entry:
+        room = self._inside(room_id)
+        return Entry(room.join_rule, room.spaces)
+
+    @_port
+    async def join_member(self, room_id: str, user_id: str) -> None:
+        if not self.server_admin:
+            raise _forbidden("You are not a server admin")
+        room = self._inside(room_id)
+        if user_id not in self.users:
+            raise NotFound("the homeserver refused: User not found (M_NOT_FOUND)")
+        if room.members.get(user_id) == "join":
+            return
+        if room.members.get(user_id) == "ban" or room.power_of(self.user_id) < room.invite:
+            raise _forbidden("You don't have permission to invite users")
+        room.members[user_id] = "join"
+
+    @_port
+    async def may_join_members(self) -> bool:
+        return self.server_admin
+
+    @_port
+    async def unlimited(self) -> bool | None:
+        return not self._burst if self.server_admin else None
 
     @_port
     async def is_encrypted(self, room_id: str) -> bool:

@@ -20,7 +20,7 @@ from msgspec.structs import replace
 
 from shared.adapters.olm import make_account
 from shared.domain.device_account import DeviceAccount
-from shared.services import breakers, inbox, invites, jobs, leases, new_users, onboardings, reader
+from shared.services import breakers, bundles, inbox, invites, jobs, leases, new_users, onboardings, reader
 from shared.services.resume import LEASE, LEASE_FOR
 from shared.services.self_check import self_check
 from tests.fakes.task_queue import FakeTaskQueue
@@ -105,6 +105,18 @@ async def by_an_admin(world: World) -> None:
     await self_check(world, [])
 
 
+async def by_a_bundle(world: World) -> None:
+    """Invited with a bundle that gives power in its rooms, and in a space."""
+    space = world.homeserver.add_room("Club", kind="m.space")
+    inner = world.homeserver.add_room("Inner circle", join_rule="restricted", spaces=(space,))
+    rooms = (world.policy.default_rooms[0], inner)
+    wanted = bundles.Wanted("Moderators", rooms, ("friends",), ("friends",), {"*": 50}, removes=True)
+    await bundles.create(world, ADMIN, wanted)
+    await world.member("gail", bundles=("moderators",))
+    await world.enrolled("gail", "e5")
+    await world.work()
+
+
 async def an_outage(world: World) -> None:
     """The homeserver is down while somebody comes in, and a sweep is under way."""
     await world.member("finn")
@@ -117,7 +129,14 @@ async def an_outage(world: World) -> None:
     await leases.take(world, LEASE, LEASE_FOR)
 
 
-STORIES: tuple[Callable[[World], Awaitable[None]], ...] = (at_home, without_device, held, by_an_admin, an_outage)
+STORIES: tuple[Callable[[World], Awaitable[None]], ...] = (
+    at_home,
+    without_device,
+    held,
+    by_an_admin,
+    by_a_bundle,
+    an_outage,
+)
 
 
 def plain(value: Any) -> Any:

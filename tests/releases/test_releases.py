@@ -18,6 +18,7 @@ from functions.tasks import parse
 from main import ENTRY_POINTS
 from shared.adapters.olm import Sealer
 from shared.domain.audit import Audit
+from shared.domain.bundles import Bundle
 from shared.domain.device_account import DeviceAccount
 from shared.domain.errors import MusterError
 from shared.domain.invites import Invite
@@ -55,6 +56,7 @@ RECORDS: dict[str, type[Record]] = {
     r"to_device/[^/]+": Unopened,
     r"installation/reader": Position,
     r"user_requests/[^/]+": Request,
+    r"bundles/[^/]+": Bundle,
 }
 """The documents that are records, by their paths. Never take a line away that a release has written."""
 

@@ -61,6 +61,8 @@ run "everything" {
     matrix_default_rooms     = ["#news:example.org", "!abc:example.org"]
     matrix_puppets           = ["@signal_"]
     matrix_ca_bundle         = "/etc/ssl/b.pem"
+    matrix_membership        = "join"
+    protected_members        = ["@founder:example.org"]
     matrix_enable_encryption = true
     auto_remove_from_indoc   = false
     welcome_delay_seconds    = 7
@@ -113,6 +115,8 @@ run "mistakes" {
     matrix_default_rooms    = ["news"]
     matrix_puppets          = ["signal"]
     matrix_ca_bundle        = "ca.pem"
+    matrix_membership       = "kick"
+    protected_members       = ["founder"]
     welcome_delay_seconds   = -1
     cost_prices             = { "a b" = 1 }
   }
@@ -123,6 +127,6 @@ run "mistakes" {
     var.authentik_flow_slug, var.authentik_ca_bundle, var.grantable_groups, var.public_url, var.matrix_homeserver,
     var.matrix_user_id, var.matrix_domain, var.matrix_indoc_room_id, var.matrix_default_rooms, var.matrix_puppets,
     var.matrix_ca_bundle, var.welcome_delay_seconds, var.authentik_default_group, var.authentik_client_id,
-    var.admin_group, var.cost_prices,
+    var.admin_group, var.cost_prices, var.matrix_membership, var.protected_members,
   ]
 }

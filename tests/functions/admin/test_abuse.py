@@ -22,9 +22,11 @@ WITH_BODY = [
     ("POST", "/api/onboardings/ob_x/skip"),
     ("POST", "/api/rooms/invite"),
     ("POST", "/api/rooms/remove"),
+    ("POST", "/api/bundles"),
+    ("PUT", "/api/bundles/bundle_x"),
 ]
 OPTIONAL_BODY = [("POST", "/api/users/2/onboard"), ("POST", "/api/onboardings/ob_x/retry")]
-LISTS = ["/api/invites", "/api/users", "/api/onboardings", "/api/rooms", "/api/audit"]
+LISTS = ["/api/invites", "/api/users", "/api/onboardings", "/api/rooms", "/api/audit", "/api/bundles"]
 ODD_BODIES: dict[str, bytes] = {
     "nothing": b"",
     "blanks": b"  \n ",
@@ -122,6 +124,8 @@ KNOWN: dict[str, set[str]] = {
     "/api/rooms": {"GET"},
     "/api/rooms/invite": {"POST"},
     "/api/rooms/remove": {"POST"},
+    "/api/bundles": {"GET", "POST"},
+    "/api/bundles/bundle_x": {"GET", "PUT", "DELETE"},
     "/api/members/@a:b.test/rooms": {"GET"},
     "/api/jobs/job_x": {"GET"},
     "/api/audit": {"GET"},
@@ -234,6 +238,9 @@ ACTS = [
     ("POST", "/api/onboardings/ob_x/reject"),
     ("POST", "/api/rooms/invite"),
     ("POST", "/api/rooms/remove"),
+    ("POST", "/api/bundles"),
+    ("PUT", "/api/bundles/bundle_x"),
+    ("DELETE", "/api/bundles/bundle_x"),
 ]
 
 
@@ -257,12 +264,14 @@ async def test_a_parameter_that_nobody_knows(service: Service, world: World, met
     assert not any(service.acts().values())
 
 
-@pytest.mark.parametrize("path", ["/api/invites", "/api/users", "/api/rooms/invite", "/api/rooms/remove"])
+@pytest.mark.parametrize(
+    "path", ["/api/invites", "/api/users", "/api/rooms/invite", "/api/rooms/remove", "/api/bundles"]
+)
 async def test_odd_keys(service: Service, path: str) -> None:
     """An Idempotency-Key may hold anything that a header can, up to 200 characters; more is a 400."""
     answer = await service.api("POST", path, json={}, headers={"Idempotency-Key": "k" * 201})
     assert "idempotency-key" in [name.lower() for name in names(problem(answer, 400))]
-    body = {"label": "x"} if path == "/api/invites" else {"first_name": "x"}
+    body = {"/api/invites": {"label": "x"}, "/api/bundles": {"name": "x"}}.get(path, {"first_name": "x"})
     if "rooms" not in path:
         odd = {"Idempotency-Key": "\xe9 \xff/..".encode("latin-1")}
         assert (await service.api("POST", path, json=body, headers=odd)).status_code == 201

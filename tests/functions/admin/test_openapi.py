@@ -44,6 +44,11 @@ GET /api/rooms
 GET /api/members/{matrix_id}/rooms
 POST /api/rooms/invite
 POST /api/rooms/remove
+GET /api/bundles
+POST /api/bundles
+GET /api/bundles/{bundle_id}
+PUT /api/bundles/{bundle_id}
+DELETE /api/bundles/{bundle_id}
 GET /api/jobs/{job_id}
 GET /api/audit
 GET /api/health
@@ -54,12 +59,12 @@ GET /api/costs
 """What callers from outside rely on. More is welcome; nothing of it goes."""
 
 FIELDS = {
-    "NewInvite": "label rooms groups email matrix_id expires_in_hours expires_at max_uses note sponsor",
+    "NewInvite": "label rooms groups bundles email matrix_id expires_in_hours expires_at max_uses note sponsor",
     "InviteOut": "id link code expires_at status uses max_uses rooms groups",
-    "NewUser": "first_name last_name email username groups rooms interests matrix_id organization intro signal_number "
+    "NewUser": "first_name last_name email username groups rooms bundles interests matrix_id organization intro signal_number "
     "invited_by skip_indoc_removal send_welcome",
     "UserMade": "user onboarding recovery_link temporary_password secret_shown",
-    "Onboard": "matrix_id rooms skip_indoc_removal send_welcome",
+    "Onboard": "matrix_id rooms bundles skip_indoc_removal send_welcome",
     "OnboardingOut": "id state member source steps created_at finished_at",
     "OnboardingWithReplies": "id state member source steps replies created_at finished_at",
     "ReplyOut": "at event_id text cause",
@@ -68,6 +73,8 @@ FIELDS = {
     "Skip": "step reason",
     "RoomsInvite": "matrix_id rooms",
     "RoomsRemove": "matrix_id rooms reason",
+    "NewBundle": "name rooms groups for_groups levels removes space_first",
+    "BundleOut": "id name revision rooms groups for_groups levels removes space_first ways",
     "CheckOut": "name ok detail fix",
     "Problem": "type title status detail errors",
     "Invites": "items next_cursor total",
@@ -93,7 +100,14 @@ def operations() -> dict[str, dict[str, Any]]:
 def test_every_route_of_the_contract_is_there() -> None:
     """Whatever callers rely on is a route, and the table of methods that the other tests use knows no other."""
     assert set(CONTRACT) <= set(operations())
-    sample = {"invite_id": "inv_x", "pk": "2", "onboarding_id": "ob_x", "matrix_id": "@a:b.test", "job_id": "job_x"}
+    sample = {
+        "invite_id": "inv_x",
+        "pk": "2",
+        "onboarding_id": "ob_x",
+        "matrix_id": "@a:b.test",
+        "job_id": "job_x",
+        "bundle_id": "bundle_x",
+    }
     known = {f"{method} {path}" for path, methods in KNOWN.items() for method in methods}
     assert {name.format(**sample) for name in operations()} == known
 
@@ -109,13 +123,13 @@ def test_every_act_can_be_tried_and_every_making_repeated() -> None:
     for name, operation in operations().items():
         taken = {parameter["name"].lower() for parameter in operation.get("parameters", [])}
         assert ("dry_run" in taken) is not name.startswith("GET"), name
-        makes = name in ("POST /api/invites", "POST /api/users", "POST /api/rooms/invite", "POST /api/rooms/remove")
+        makes = name.removeprefix("POST /api/") in ("invites", "users", "rooms/invite", "rooms/remove", "bundles")
         assert ("idempotency-key" in taken) is makes, name
 
 
 def test_every_list_has_pages() -> None:
     """Whatever can grow without end takes a limit and a cursor."""
-    for path in ("/api/invites", "/api/users", "/api/onboardings", "/api/rooms", "/api/audit"):
+    for path in ("/api/invites", "/api/users", "/api/onboardings", "/api/rooms", "/api/audit", "/api/bundles"):
         taken = {parameter["name"]: parameter["schema"] for parameter in operations()[f"GET {path}"]["parameters"]}
         assert {"limit", "cursor"} <= set(taken)
         assert {name: taken["limit"][name] for name in ("minimum", "maximum", "default")} == {
@@ -186,6 +200,8 @@ async def _furnish(service: Service) -> None:
     IDS["pk"], IDS["onboarding_id"] = made["user"]["pk"], made["onboarding"]["id"]
     body = {"matrix_id": "@ada:fake.test", "rooms": ["#ops:fake.test"]}
     IDS["job_id"] = (await service.api("POST", "/api/rooms/invite", json=body)).json()["job"]["id"]
+    body = {"name": "Garden", "rooms": ["#ops:fake.test"]}
+    IDS["bundle_id"] = (await service.api("POST", "/api/bundles", json=body)).json()["id"]
     IDS["matrix_id"] = "@ada:fake.test"
 
 
