@@ -83,7 +83,16 @@ async def test_waiting_and_failing_by_reason(service: Service, world: World) -> 
     await _waiting(world, 8, "person")
     await _waiting(world, 9, "matrix")
     found = await read(service, "/api/metrics")
-    assert found["waiting_steps"] == {"person": 1, "indoc": 0, "device": 0, "join": 0, "matrix": 1, "authentik": 0}
+    assert found["waiting_steps"] == {
+        "person": 1,
+        "indoc": 0,
+        "device": 0,
+        "join": 0,
+        "room": 0,
+        "jobs": 0,
+        "matrix": 1,
+        "authentik": 0,
+    }
     assert (found["failed_steps"], found["failures_of"]) == (4, 4)
     first, second = found["failures"]
     assert (first["count"], first["example"], first["fix"]) == (3, "ob_000002", "Lift it.")
@@ -105,7 +114,7 @@ async def _waiting(world: World, number: int, on: str) -> None:
     await world.documents.write(Create(step.path, step.data()))
 
 
-MOST_READS = 5 + 6 + 1 + 2 * figures.SERIES_DAYS + 2 * figures.LATEST
+MOST_READS = 5 + 8 + 1 + 2 * figures.SERIES_DAYS + 2 * figures.LATEST
 """Counts of states, reasons, failures and days, and the two pages."""
 
 
@@ -126,7 +135,7 @@ async def test_the_reads_are_bounded(
         await read(service, "/api/metrics")
         reads.append(counted["documents read"])
         assert counted["documents written"] == 0
-    assert reads[0] == reads[1] == 5 + 6 + 1 + 60 + 2 * 50
+    assert reads[0] == reads[1] == 5 + 8 + 1 + 60 + 2 * 50
     assert MOST_READS == 1072
 
 
