@@ -15,6 +15,7 @@ ENTRY_POINTS = {
     "update_account": "task",
     "remove_from_room": "task",
     "set_power_level": "task",
+    "apply_plan": "task",
     "resume_onboardings": "job",
 }
 """Name to kind. README, Terraform and the embedded stack are held against it."""
@@ -86,6 +87,13 @@ async def remove_from_room(request: Request) -> Response:
 @http
 async def set_power_level(request: Request) -> Response:
     from functions.tasks.set_power_level import handle
+
+    return await handle(request)
+
+
+@http
+async def apply_plan(request: Request) -> Response:
+    from functions.tasks.apply_plan import handle
 
     return await handle(request)
 

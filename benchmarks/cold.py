@@ -22,6 +22,7 @@ from shared.domain import ids
 from shared.domain.onboarding import Step
 from shared.ports import Create
 from shared.services import enroll, jobs
+from shared.services.plan_jobs import part_step
 
 MAIN, FLOORS = ROOT / "main.py", SERVED / "floors.py"
 HELLO, ASGI = "hello, the framework alone", "hello on ASGI"
@@ -126,6 +127,9 @@ VARIANTS = (
             lambda r: r.world.task("set_power_level",
                                    {"v": 1, "job": r.job, "step": ids.level_step(r.world.indoc), "generation": 0}),
             floor="floor of invite_to_room"),
+    Variant("apply_plan", "apply_plan",
+            lambda r: r.world.task("apply_plan", {"v": 1, "job": r.job, "step": "part:0000", "generation": 0}),
+            floor="floor of invite_to_room"),
     Variant("resume_onboardings", "resume_onboardings", sweep),
     Variant("floor of the webhook", "floor_webhook",
             lambda r: r.floor(pk=r.enrolled.account.pk, steps=ROOMS + 6, tasks=ROOMS + 4), FLOORS),
@@ -184,7 +188,10 @@ async def _round(world: World, hands: Hands) -> Round:
     wanted = jobs.Wanted("remove", third.matrix_id, (world.indoc,), "A benchmark")
     job = (await jobs.start(hands, BENCH, wanted)).job.id
     level = Step(parent=f"jobs/{job}", name=ids.level_step(world.indoc), kind="level", room=world.indoc)
-    await hands.documents.write(Create(level.path, level.but(wanted={"level": 25}).data()))
+    part = part_step(job, 0, hands.now(), undo=True, job="job_none")
+    await hands.documents.write(
+        Create(level.path, level.but(wanted={"level": 25}).data()), Create(part.path, part.data())
+    )
     return Round(world, first, second, third, job)
 
 

@@ -426,6 +426,10 @@ class Chat(Protocol):
 
     async def entry(self, room_id: str) -> Entry: ...
 
+    async def members(self, room_id: str) -> dict[str, str]:
+        """Who has joined or is invited: user to "join" or "invite". One call."""
+        ...
+
     async def join_member(self, room_id: str, user_id: str) -> None:
         """Into the room at once, without an invite to accept: only where the bot is an admin of the homeserver, only
         for its own users. Again is fine. Raises `Refused`, `NotFound` where that is not so."""

@@ -17,6 +17,7 @@ from shared.domain.errors import NotFound
 from shared.domain.invites import Invite
 from shared.domain.jobs import Job
 from shared.domain.onboarding import Onboarding, Step
+from shared.domain.plans import Plan
 from shared.domain.records import Record
 from shared.ports import Create, Document, Documents, Op, Query, Replace
 
@@ -89,6 +90,7 @@ INVITES = Repository("invites", Invite, "invite")
 ONBOARDINGS = Repository("onboardings", Onboarding, "onboarding")
 JOBS = Repository("jobs", Job, "job")
 BUNDLES = Repository("bundles", Bundle, "bundle")
+PLANS = Repository("plans", Plan, "plan")
 AUDIT = Repository("audit", Audit, "audit record")
 
 QUERIES: tuple[tuple[str, tuple[str, ...]], ...] = (
@@ -96,6 +98,8 @@ QUERIES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("invites", ("closed", "-created_at")),
     ("onboardings", ("state", "-created_at")),
     ("jobs", ("state", "-created_at")),
+    ("jobs", ("part_of", "-created_at")),
+    ("jobs", ("part_of", "state", "-created_at")),
     ("audit", ("target", "-at")),
     ("letters", ("matrix_id", "-created_at")),
     ("letters", ("room_id", "-created_at")),
@@ -105,7 +109,7 @@ QUERIES: tuple[tuple[str, tuple[str, ...]], ...] = (
 
 GROUP_FIELDS: tuple[tuple[str, str], ...] = (("steps", "due_at"), ("steps", "waits_for"), ("steps", "state"))
 """Fields that are asked for across all collections of a name: Firestore indexes those only when told."""
-EXPIRING: tuple[str, ...] = ("leases", "replies", "room_keys", "to_device")
+EXPIRING: tuple[str, ...] = ("leases", "lines", "plans", "replies", "room_keys", "to_device")
 """Collections whose documents have an `expire_at`, after which Firestore sweeps them away when told (a TTL)."""
 
 

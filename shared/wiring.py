@@ -264,6 +264,7 @@ QUEUES = {
     "deliver_welcome": "MESSAGES",
     "remove_from_room": "MESSAGES",
     "set_power_level": "MESSAGES",
+    "apply_plan": "MESSAGES",
     "update_account": "ACCOUNTS",
 }
 """A queue per limit of what is downstream."""

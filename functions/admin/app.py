@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.routing import compile_path
 
 from functions import http
-from functions.admin import audit, bundles, checks, figures, invites, jobs, onboardings, rooms, users
+from functions.admin import audit, bundles, checks, figures, invites, jobs, onboardings, plans, rooms, users
 from functions.admin.models import Problem
 from shared.domain.errors import Invalid, MusterError, NotFound, Rejected
 from shared.settings import Concern
@@ -35,6 +35,7 @@ NEEDS: dict[ModuleType, tuple[tuple[Concern, ...], tuple[Concern, ...]]] = {
     users: (("authentik",), ("store", "authentik", "onboarding", "tasks")),
     onboardings: (("store",), ("store", "onboarding", "tasks")),
     bundles: (("store",), ("store", "authentik", "matrix", "onboarding")),
+    plans: (("store",), ("store", "authentik", "matrix", "onboarding", "tasks")),
     rooms: (("matrix",), ("store", "matrix", "tasks")),
     jobs: (("store",), ("store",)),
     audit: (("store",), ("store",)),

@@ -379,15 +379,21 @@ class JobItem(Out):
     result: dict[str, Any]
 
 
-class JobOut(Out):
+class JobSummary(Out):
+    """`part_of`: the job of a plan that this one belongs to."""
+
     id: str
     kind: str
     state: str
     matrix_id: str
     reason: str
     actor: str
+    part_of: str
     created_at: Time
     finished_at: Time | None
+
+
+class JobOut(JobSummary):
     items: list[JobItem]
 
 
@@ -436,6 +442,10 @@ class Onboardings(Listed):
 
 class RoomList(Listed):
     items: list[RoomOut]
+
+
+class Jobs(Listed):
+    items: list[JobSummary]
 
 
 class AuditList(Listed):

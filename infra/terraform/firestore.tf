@@ -3,13 +3,13 @@ locals {
   queries = {
     invites     = [["closed", "expires_at"], ["closed", "-created_at"]]
     onboardings = [["state", "-created_at"]]
-    jobs        = [["state", "-created_at"]]
+    jobs        = [["state", "-created_at"], ["part_of", "-created_at"], ["part_of", "state", "-created_at"]]
     audit       = [["target", "-at"]]
     letters     = [["matrix_id", "-created_at"], ["room_id", "-created_at"]]
     replies     = [["matrix_id", "-at"]]
   }
   group_fields = { steps = ["due_at", "state", "waits_for"] }
-  expiring     = ["leases", "replies", "room_keys", "to_device"]
+  expiring     = ["leases", "lines", "plans", "replies", "room_keys", "to_device"]
 
   indexes = merge([
     for collection, queries in local.queries :

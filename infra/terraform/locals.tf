@@ -118,6 +118,17 @@ locals {
       concurrency = 1 # all levels of a room are one event: whoever writes it alone loses nothing
       max         = 1
     }
+    apply_plan = {
+      kind        = "task"
+      about       = "A part of a plan: its members' jobs"
+      secrets     = ["MATRIX_ACCESS_TOKEN"]
+      queue       = "messages"
+      enqueues    = ["invites"]
+      timeout     = 60
+      memory      = "512Mi"
+      concurrency = 4
+      max         = 2
+    }
     resume_onboardings = {
       kind        = "job"
       about       = "The sweep: finds whatever was lost"

@@ -59,9 +59,9 @@ class MatrixPower:
         self, room_id: str, base: str, content: Data, user_id: str, level: int, creation: Creation
     ) -> tuple[str, Data]:
         """What the room says after our change. Whoever wrote between our look and our change has been overwritten: what
-        they wrote is put again, with ours on top."""
+        they changed is put again, with ours on top. `wanted`: all that is to be there; `shown`: what others saw."""
+        wanted, shown = _with(content, user_id, level), content
         for _ in range(TRIES):
-            wanted = {**content, "users": {**(content.get("users") or {}), user_id: level}}
             path = path_of(CLIENT, "rooms", room_id, "state", _LEVELS, "")
             put = str((await self.client.call("PUT", path, wanted)).data.get("event_id") or "")
             event = (await self.client.call("GET", path_of(CLIENT, "rooms", room_id, "event", put))).data
@@ -69,7 +69,8 @@ class MatrixPower:
             overwritten = unsigned.get("prev_content")
             if unsigned.get("replaces_state", base) == base or not isinstance(overwritten, dict):
                 break
-            base, content = put, overwritten
+            shown, wanted = wanted, _with(merged(wanted, shown, overwritten), user_id, level)
+            base = put
         await asyncio.sleep(random.uniform(0, 0.02))  # noqa: S311 - not for secrets
         return await self._read(room_id, creation)
 
@@ -114,3 +115,19 @@ class MatrixPower:
             return (await self.client.call("GET", path_of(ADMIN, *parts))).data
         except (Refused, NotFound):
             return None
+
+
+def _with(content: Data, user_id: str, level: int) -> Data:
+    return {**content, "users": {**(content.get("users") or {}), user_id: level}}
+
+
+def merged(ours: Data, base: Data, theirs: Data) -> Data:
+    """`ours`, with whatever is different in `theirs` from the `base` that they saw."""
+    kept = {key: value for key, value in ours.items() if key not in base or key in theirs}
+    for key, value in theirs.items():
+        if key in base and base[key] == value:
+            continue
+        before, now = base.get(key), ours.get(key)
+        both = isinstance(value, dict) and isinstance(before, dict) and isinstance(now, dict)
+        kept[key] = merged(now, before, value) if both else value  # type: ignore[arg-type]
+    return kept

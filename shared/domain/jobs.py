@@ -10,7 +10,8 @@ from shared.domain.records import Record
 
 
 class Job(Record, frozen=True, kw_only=True):
-    """`kind`: "invite" or "remove". `matrix_id`: whom it concerns. `actor`: the admin.
+    """`kind`: "invite" or "remove"; "plan" or "undo": its steps make jobs of kind "member", one for each whom the plan
+    concerns, which are `part_of` it, from that `part` of the plan. `matrix_id`: whom it concerns. `actor`: the admin.
     `state` repeats, for queries, what the steps add up to."""
 
     id: str
@@ -22,6 +23,8 @@ class Job(Record, frozen=True, kw_only=True):
     state: OnboardingState = "running"
     finished_at: datetime | None = None
     request: str = ""
+    part_of: str = ""
+    part: int = 0
     pace_interval: float = 0.0
     pace_until: datetime | None = None
 

@@ -126,9 +126,9 @@ def held_by(person: Person, bundles: Iterable[Bundle]) -> list[Bundle]:
 
 class Plan(Record, frozen=True, kw_only=True):
     """As it was computed at `created_at`; its lines are kept beside it, in parts of these `sizes`. `revisions`: of the
-    bundles that it was made from. `counts` and `applied`: lines by action. `notes`: for whoever reads it, such as how long the
-    homeserver's limits make it take. `job` applies it, `undo_job` takes back what was done, until `undo_until`.
-    `request`, `applied_as`: digests, to tell a repeat."""
+    bundles that it was made from. `counts` and `applied`: lines by action. `notes`: for whoever reads it, such as
+    how long the homeserver's limits make it take. `job` applies it, `undo_job` takes back what was done, until
+    `undo_until`. `request`, `applied_as`: digests, to tell a repeat."""
 
     id: str
     actor: str

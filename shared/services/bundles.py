@@ -130,7 +130,7 @@ async def _check_name(ports: Ports, wanted: str, own: str) -> None:
 async def _fields(ports: Ports, wanted: Wanted) -> dict[str, Any]:
     """As they are stored: rooms by id, each looked at. Raises `Invalid` naming the field."""
     await check_grantable(ports, wanted.groups)
-    await _check_there(ports, wanted.for_groups)
+    await check_there(ports, wanted.for_groups, "for_groups")
     looked = await look_at_rooms(ports, wanted.rooms, spaces=wanted.space_first)
     return asdict(replace(wanted, rooms=_room_ids(looked), levels=_levels(wanted, looked))) | {
         "ways": {look.room_id: {"id": look.way.space, "name": look.way.name} for look in looked if look.way}
@@ -149,14 +149,15 @@ def _levels(wanted: Wanted, looked: Sequence[Looked]) -> dict[str, int]:
     return {room_ids.get(room, room): level for room, level in wanted.levels.items()}
 
 
-async def _check_there(ports: Ports, names: Iterable[str]) -> None:
+async def check_there(ports: Ports, names: Iterable[str], field: str) -> None:
+    """Raises `Invalid` on that field for a group that Authentik does not have."""
     wanted = list(names)
     groups = await all_groups(ports) if wanted else []
     if any(find(groups, name) is None for name in wanted):
         groups = await all_groups(ports, fresh=True)
     for name in wanted:
         if find(groups, name) is None:
-            raise Invalid.field("for_groups", f"there is no group {name!r} in Authentik")
+            raise Invalid.field(field, f"there is no group {name!r} in Authentik")
 
 
 # ------------------------------------------------------------------ found

@@ -11,8 +11,8 @@ from shared.domain.audit import audit
 from shared.domain.errors import Conflict, Invalid, Outpaced
 from shared.domain.jobs import Job, job_steps
 from shared.domain.onboarding import OnboardingState, Step, derived_state
-from shared.ports import Create
-from shared.repositories import JOBS, audit_write
+from shared.ports import Create, Op
+from shared.repositories import JOBS, Listing, audit_write
 from shared.repositories import steps_of as read_steps
 from shared.services.context import Actor, Ports
 from shared.services.rooms import managed_of
@@ -89,6 +89,14 @@ async def _everywhere(ports: Ports, member: str, kind: str) -> tuple[str, ...]:
     if kind != "remove":
         raise Invalid.field("rooms", "expected at least one room")
     return tuple(room.room_id for room in await managed_of(ports, member))
+
+
+async def listing(ports: Ports, part_of: str, state: str, limit: int, cursor: str | None) -> Listing[Job]:
+    """Without `part_of`: those that were asked for, not those which a plan's job has made for its members."""
+    where: list[tuple[str, Op, str]] = [("part_of", "==", part_of)]
+    if state:
+        where.append(("state", "==", state))
+    return await JOBS.list(ports.documents, where, "-created_at", limit, cursor)
 
 
 async def view(ports: Ports, job_id: str) -> JobView:

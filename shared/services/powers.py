@@ -9,6 +9,8 @@ from shared.services.rooms import room_id_of
 from shared.services.steps import Act, Done, Ending, Waits
 
 LOOKS = (timedelta(minutes=2), timedelta(minutes=10), timedelta(hours=1), timedelta(hours=6))
+NOT_IN = "NOT_IN"
+"""The `code` of a step that has not acted yet: they had not joined."""
 LAST_LOOK = timedelta(days=14)
 
 
@@ -38,4 +40,5 @@ def _not_in(act: Act, room_id: str) -> Ending:
         f"{act.matrix_id} has not joined the room {room_id} yet",
         "Nothing to do: they get their power level once they have. If they never will, skip this step.",
         now + wait if now - begun < LAST_LOOK else None,
+        NOT_IN,
     )

@@ -200,6 +200,11 @@ class FakeChat:
         return Entry(room.join_rule, room.spaces)
 
     @_port
+    async def members(self, room_id: str) -> dict[str, str]:
+        there = self._inside(room_id).members.items()
+        return {user: state for user, state in there if state in ("join", "invite")}
+
+    @_port
     async def join_member(self, room_id: str, user_id: str) -> None:
         if not self.server_admin:
             raise _forbidden("You are not a server admin")

@@ -253,7 +253,8 @@ def test_who_enqueues(everything: Run) -> None:
         found.setdefault(accounts[grant["member"]], set()).add(queues[grant["name"]])
     tasks = {name: {QUEUES[name].lower()} for name, kind in ENTRY_POINTS.items() if kind == "task"}
     beginners = ("admin", "create_user", "enrollment_webhook", "resume_onboardings")
-    assert found == tasks | {key: {"invites", "messages", "accounts"} for key in beginners}
+    spreading = {"apply_plan": {"invites", "messages"}}
+    assert found == tasks | spreading | {key: {"invites", "messages", "accounts"} for key in beginners}
     acting = everything.all("google_service_account_iam_member")
     assert {accounts[one["member"]] for one in acting.values()} == set(found)
     assert {one["role"] for one in acting.values()} == {"roles/iam.serviceAccountUser"}

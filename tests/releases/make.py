@@ -20,7 +20,19 @@ from msgspec.structs import replace
 
 from shared.adapters.olm import make_account
 from shared.domain.device_account import DeviceAccount
-from shared.services import breakers, bundles, inbox, invites, jobs, leases, new_users, onboardings, reader
+from shared.services import (
+    breakers,
+    bundles,
+    inbox,
+    invites,
+    jobs,
+    leases,
+    new_users,
+    onboardings,
+    plan_apply,
+    plans,
+    reader,
+)
 from shared.services.resume import LEASE, LEASE_FOR
 from shared.services.self_check import self_check
 from tests.fakes.task_queue import FakeTaskQueue
@@ -115,6 +127,10 @@ async def by_a_bundle(world: World) -> None:
     await world.member("gail", bundles=("moderators",))
     await world.enrolled("gail", "e5")
     await world.work()
+    plan, _ = await plans.create(world, ADMIN, plans.Wanted())
+    await plan_apply.apply(world, ADMIN, plan.id, plan_apply.Wanted())
+    await world.live(hours=1, on=True)
+    await plan_apply.undo(world, ADMIN, plan.id, None)
 
 
 async def an_outage(world: World) -> None:

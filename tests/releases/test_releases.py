@@ -24,6 +24,7 @@ from shared.domain.errors import MusterError
 from shared.domain.invites import Invite
 from shared.domain.jobs import Job
 from shared.domain.onboarding import Onboarding, Step
+from shared.domain.plans import Plan
 from shared.domain.records import Record
 from shared.domain.replies import Reply
 from shared.ports import Create, Task
@@ -57,6 +58,7 @@ RECORDS: dict[str, type[Record]] = {
     r"installation/reader": Position,
     r"user_requests/[^/]+": Request,
     r"bundles/[^/]+": Bundle,
+    r"plans/[^/]+": Plan,
 }
 """The documents that are records, by their paths. Never take a line away that a release has written."""
 

@@ -24,9 +24,23 @@ WITH_BODY = [
     ("POST", "/api/rooms/remove"),
     ("POST", "/api/bundles"),
     ("PUT", "/api/bundles/bundle_x"),
+    ("POST", "/api/plans/plan_x/apply"),
 ]
-OPTIONAL_BODY = [("POST", "/api/users/2/onboard"), ("POST", "/api/onboardings/ob_x/retry")]
-LISTS = ["/api/invites", "/api/users", "/api/onboardings", "/api/rooms", "/api/audit", "/api/bundles"]
+OPTIONAL_BODY = [
+    ("POST", "/api/users/2/onboard"),
+    ("POST", "/api/onboardings/ob_x/retry"),
+    ("POST", "/api/plans/plan_x/undo"),
+]
+LISTS = [
+    "/api/invites",
+    "/api/users",
+    "/api/onboardings",
+    "/api/rooms",
+    "/api/audit",
+    "/api/bundles",
+    "/api/plans",
+    "/api/jobs",
+]
 ODD_BODIES: dict[str, bytes] = {
     "nothing": b"",
     "blanks": b"  \n ",
@@ -126,6 +140,12 @@ KNOWN: dict[str, set[str]] = {
     "/api/rooms/remove": {"POST"},
     "/api/bundles": {"GET", "POST"},
     "/api/bundles/bundle_x": {"GET", "PUT", "DELETE"},
+    "/api/plans": {"GET", "POST"},
+    "/api/plans/plan_x": {"GET"},
+    "/api/plans/plan_x/lines": {"GET"},
+    "/api/plans/plan_x/apply": {"POST"},
+    "/api/plans/plan_x/undo": {"POST"},
+    "/api/jobs": {"GET"},
     "/api/members/@a:b.test/rooms": {"GET"},
     "/api/jobs/job_x": {"GET"},
     "/api/audit": {"GET"},
@@ -241,6 +261,9 @@ ACTS = [
     ("POST", "/api/bundles"),
     ("PUT", "/api/bundles/bundle_x"),
     ("DELETE", "/api/bundles/bundle_x"),
+    ("POST", "/api/plans"),
+    ("POST", "/api/plans/plan_x/apply"),
+    ("POST", "/api/plans/plan_x/undo"),
 ]
 
 

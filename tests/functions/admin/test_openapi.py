@@ -49,6 +49,13 @@ POST /api/bundles
 GET /api/bundles/{bundle_id}
 PUT /api/bundles/{bundle_id}
 DELETE /api/bundles/{bundle_id}
+GET /api/plans
+POST /api/plans
+GET /api/plans/{plan_id}
+GET /api/plans/{plan_id}/lines
+POST /api/plans/{plan_id}/apply
+POST /api/plans/{plan_id}/undo
+GET /api/jobs
 GET /api/jobs/{job_id}
 GET /api/audit
 GET /api/health
@@ -75,6 +82,10 @@ FIELDS = {
     "RoomsRemove": "matrix_id rooms reason",
     "NewBundle": "name rooms groups for_groups levels removes space_first",
     "BundleOut": "id name revision rooms groups for_groups levels removes space_first ways",
+    "NewPlan": "bundles groups matrix_ids",
+    "PlanOut": "id state created_at total counts notes job applied undo_until undo_job",
+    "LineOut": "id action matrix_id username room_id room before after reason",
+    "Apply": "lines removals",
     "CheckOut": "name ok detail fix",
     "Problem": "type title status detail errors",
     "Invites": "items next_cursor total",
@@ -107,6 +118,7 @@ def test_every_route_of_the_contract_is_there() -> None:
         "matrix_id": "@a:b.test",
         "job_id": "job_x",
         "bundle_id": "bundle_x",
+        "plan_id": "plan_x",
     }
     known = {f"{method} {path}" for path, methods in KNOWN.items() for method in methods}
     assert {name.format(**sample) for name in operations()} == known
@@ -123,13 +135,29 @@ def test_every_act_can_be_tried_and_every_making_repeated() -> None:
     for name, operation in operations().items():
         taken = {parameter["name"].lower() for parameter in operation.get("parameters", [])}
         assert ("dry_run" in taken) is not name.startswith("GET"), name
-        makes = name.removeprefix("POST /api/") in ("invites", "users", "rooms/invite", "rooms/remove", "bundles")
+        makes = name.removeprefix("POST /api/") in (
+            "invites",
+            "users",
+            "rooms/invite",
+            "rooms/remove",
+            "bundles",
+            "plans",
+        )
         assert ("idempotency-key" in taken) is makes, name
 
 
 def test_every_list_has_pages() -> None:
     """Whatever can grow without end takes a limit and a cursor."""
-    for path in ("/api/invites", "/api/users", "/api/onboardings", "/api/rooms", "/api/audit", "/api/bundles"):
+    for path in (
+        "/api/invites",
+        "/api/users",
+        "/api/onboardings",
+        "/api/rooms",
+        "/api/audit",
+        "/api/bundles",
+        "/api/plans",
+        "/api/jobs",
+    ):
         taken = {parameter["name"]: parameter["schema"] for parameter in operations()[f"GET {path}"]["parameters"]}
         assert {"limit", "cursor"} <= set(taken)
         assert {name: taken["limit"][name] for name in ("minimum", "maximum", "default")} == {
@@ -202,6 +230,7 @@ async def _furnish(service: Service) -> None:
     IDS["job_id"] = (await service.api("POST", "/api/rooms/invite", json=body)).json()["job"]["id"]
     body = {"name": "Garden", "rooms": ["#ops:fake.test"]}
     IDS["bundle_id"] = (await service.api("POST", "/api/bundles", json=body)).json()["id"]
+    IDS["plan_id"] = (await service.api("POST", "/api/plans", json={})).json()["id"]
     IDS["matrix_id"] = "@ada:fake.test"
 
 
