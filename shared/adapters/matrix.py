@@ -46,6 +46,7 @@ class MatrixChat(MatrixPower, MatrixKeys):
         self._reader = RoomReader(lambda: self.client, admin_api)
         self._identity: Identity | None = None
         self._creations: dict[str, Creation] = {}
+        self._changing: dict[str, asyncio.Lock] = {}
 
     @property
     def client(self) -> StrictClient:
@@ -53,6 +54,7 @@ class MatrixChat(MatrixPower, MatrixKeys):
         loop = asyncio.get_running_loop()
         if self._nio is None or self._loop is not loop:
             self._nio, self._loop, self._identifying = connect(*self._settings), loop, asyncio.Lock()
+            self._changing = {}
         return self._nio
 
     async def close(self) -> None:

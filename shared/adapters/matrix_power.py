@@ -1,7 +1,8 @@
 """Who may do what in a room, and joining members: a part of `MatrixChat`.
 
-All levels of a room are one state event, and a homeserver takes whatever was put last. So a change is put on top of
-what was read, and then looked at: which event it has replaced, and whether it is still there.
+All levels of a room are one state event, and a homeserver takes whatever was put last; of two that are put at the very
+same moment it chooses one. So a change is put on top of what was read, and then looked at: which event it has replaced,
+and, after a moment, whether it is still there.
 """
 
 from __future__ import annotations
@@ -19,13 +20,16 @@ from shared.ports import Data, Entry, Levels
 
 TRIES = 8
 """Of one change. Others who write at every single moment of all of them are nobody."""
+SETTLES = 0.25
+"""Seconds, at least, until what was put at the same moment has been put, and one of them chosen."""
 _LEVELS = "m.room.power_levels"
 
 
 class MatrixPower:
-    """Needs from whoever it is mixed into: `client`, `user_id`, `_creation`."""
+    """Needs from whoever it is mixed into: `client`, `user_id`, `_creation`, `_changing`."""
 
     user_id: str
+    _changing: dict[str, asyncio.Lock]
 
     @property
     def client(self) -> StrictClient:
@@ -42,7 +46,12 @@ class MatrixPower:
         return entry_of(await self.client.state(room_id, "m.room.join_rules"))
 
     async def set_power(self, room_id: str, user_id: str, level: int) -> int:
-        """Two calls where nothing is to be done, four else. Raises `Outpaced` when others never stop writing."""
+        """Two calls where nothing is to be done, five else. One after the other within this process. Raises `Outpaced`
+        when others never stop writing."""
+        async with self._changing.setdefault(room_id, asyncio.Lock()):
+            return await self._set_power(room_id, user_id, level)
+
+    async def _set_power(self, room_id: str, user_id: str, level: int) -> int:
         creation, before = await self._creation(room_id), None
         event_id, content = await self._read(room_id, creation)
         for _ in range(TRIES):
@@ -52,27 +61,28 @@ class MatrixPower:
             if now == level:
                 return before
             self._check(levels, user_id, level)
-            event_id, content = await self._changed(room_id, event_id, content, user_id, level, creation)
+            await self._change(room_id, event_id, content, user_id, level)
+            await asyncio.sleep(SETTLES + random.uniform(0, SETTLES))  # noqa: S311 - not for secrets
+            event_id, content = await self._read(room_id, creation)
         raise Outpaced(f"the power levels of {room_id}")
 
-    async def _changed(
-        self, room_id: str, base: str, content: Data, user_id: str, level: int, creation: Creation
-    ) -> tuple[str, Data]:
-        """What the room says after our change. Whoever wrote between our look and our change has been overwritten: what
-        they changed is put again, with ours on top. `wanted`: all that is to be there; `shown`: what others saw."""
+    async def _change(self, room_id: str, base: str, content: Data, user_id: str, level: int) -> None:
+        """Whoever wrote between our look and our change has been overwritten: what they changed is put again, with ours
+        on top. `wanted`: all that is to be there; `shown`: what others saw."""
         wanted, shown = _with(content, user_id, level), content
         for _ in range(TRIES):
             path = path_of(CLIENT, "rooms", room_id, "state", _LEVELS, "")
             put = str((await self.client.call("PUT", path, wanted)).data.get("event_id") or "")
-            event = (await self.client.call("GET", path_of(CLIENT, "rooms", room_id, "event", put))).data
-            unsigned = event.get("unsigned") or {}
-            overwritten = unsigned.get("prev_content")
-            if unsigned.get("replaces_state", base) == base or not isinstance(overwritten, dict):
-                break
-            shown, wanted = wanted, _with(merged(wanted, shown, overwritten), user_id, level)
+            unsigned = (await self._event(room_id, put)).get("unsigned") or {}
+            replaced = str(unsigned.get("replaces_state") or base)
+            if base in (replaced, put):  # nobody wrote in between, or it said just that already
+                return
+            theirs = (await self._event(room_id, replaced)).get("content") or {}
+            shown, wanted = wanted, _with(merged(wanted, shown, theirs), user_id, level)
             base = put
-        await asyncio.sleep(random.uniform(0, 0.02))  # noqa: S311 - not for secrets
-        return await self._read(room_id, creation)
+
+    async def _event(self, room_id: str, event_id: str) -> Mapping[str, Any]:
+        return (await self.client.call("GET", path_of(CLIENT, "rooms", room_id, "event", event_id))).data
 
     async def _read(self, room_id: str, creation: Creation) -> tuple[str, Data]:
         """The event's id and its content; of a room that has none, what the specification says it then is."""

@@ -198,6 +198,17 @@ async def test_many_levels_at_once(world: World) -> None:
     assert [levels.of(member) for member in members] == [50] * 8
 
 
+async def test_two_processes_that_change_levels(synapse: SynapseWorld) -> None:
+    """Of changes that two instances make at the very same moment the homeserver keeps one: the other is made again."""
+    room, members = await synapse.room(public=False), [await synapse.user() for _ in range(6)]
+    other = synapse.another_chat()
+    chats = [synapse.chat, other] * 3
+    await asyncio.gather(*(chat.set_power(room, who, 50) for chat, who in zip(chats, members, strict=True)))
+    levels = await synapse.chat.levels(room)
+    await other.close()
+    assert [levels.of(member) for member in members] == [50] * 6
+
+
 async def test_a_level_that_the_bot_may_not_give(world: World) -> None:
     """Nobody at or above the bot is changed, nobody is raised above it, and without power it changes nobody."""
     member, admin = await world.user(), await world.user()
