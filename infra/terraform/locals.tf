@@ -115,8 +115,8 @@ locals {
       queue       = "messages"
       timeout     = 60
       memory      = "512Mi"
-      concurrency = 1 # all levels of a room are one event: whoever writes it alone loses nothing
-      max         = 1
+      concurrency = 8
+      max         = 1 # all levels of a room are one event: one instance changes it one after the other
     }
     apply_plan = {
       kind        = "task"

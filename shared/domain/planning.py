@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from shared.domain import ids
 from shared.domain.bundles import Bundle, highest
-from shared.domain.plans import Action, Community, Line, Person, Place, Rules, Scope, held_by
+from shared.domain.plans import Action, Community, Line, Person, Place, Rules, Scope
 
 IN = ("join", "invite")
 """Who is that needs no invite."""
@@ -29,18 +29,45 @@ def plan(bundles: Sequence[Bundle], community: Community, rules: Rules, scope: S
     return [line for person in people for line in planner.lines(person)]
 
 
+class _Holders:
+    """Who is to have which bundle, looked up by group."""
+
+    def __init__(self, bundles: Sequence[Bundle]) -> None:
+        self._bundles = {bundle.id: bundle for bundle in bundles}
+        self._by_group: dict[str, list[str]] = {}
+        for bundle in bundles:
+            for group in bundle.for_groups:
+                self._by_group.setdefault(group, []).append(bundle.id)
+
+    def held_by(self, person: Person) -> list[Bundle]:
+        """In the order of the bundles; none of who is not active."""
+        found = {name for group in person.groups for name in self._by_group.get(group, ())} | person.bundles
+        return [bundle for name, bundle in self._bundles.items() if name in found] if person.active and found else []
+
+
 class _Planner:
     """What is the same for everybody is worked out once. `_ways`: of each room, the spaces by which it is entered and
     to which the bot can invite."""
 
     def __init__(self, bundles: Sequence[Bundle], community: Community, rules: Rules, scope: Scope) -> None:
-        self._bundles, self._rules, self._scope = bundles, rules, scope
+        self._rules, self._scope = rules, scope
         self._places = community.rooms
         managed = dict.fromkeys(room for bundle in bundles for room in bundle.rooms if room in community.rooms)
         self._ways = {room: self._spaces(room) for room in managed}
         self._removing = {room: [b for b in bundles if b.removes and room in b.rooms] for room in managed}
         spaces = [space for found in self._ways.values() for space in found]
         self._members = {room: community.members_of(room) for room in dict.fromkeys((*managed, *spaces))}
+        self._present = self._where(managed)
+        self._holders = _Holders(bundles)
+
+    def _where(self, rooms: Iterable[str]) -> dict[str, list[str]]:
+        """Each member's managed rooms: most people are in few of many."""
+        found: dict[str, list[str]] = {}
+        for room in rooms:
+            for matrix_id, state in self._members[room].items():
+                if state in INSIDE:
+                    found.setdefault(matrix_id, []).append(room)
+        return found
 
     def _spaces(self, room: str) -> list[str]:
         entry = self._places[room].entry if self._rules.membership == "invite" else None
@@ -53,7 +80,7 @@ class _Planner:
     def lines(self, person: Person) -> Iterator[Line]:
         if not self._scope.has(person) or person.matrix_id == self._rules.bot:
             return
-        held = held_by(person, self._bundles)
+        held = self._holders.held_by(person)
         wishes = self._wishes(held)
         entering = list(self._entering(person, wishes))
         leaving = list(self._leaving(person, wishes))
@@ -118,9 +145,9 @@ class _Planner:
 
     def _leaving(self, person: Person, wishes: Mapping[str, object]) -> Iterator[Line]:
         wanted = set(wishes) | {space for room in wishes for space in self._ways[room]} | self._rules.everybodys
-        for room, removing in self._removing.items():
-            state = self._state(person, room)
-            if room in wanted or state not in INSIDE or not removing or not self._scope.covers(removing):
+        for room in self._present.get(person.matrix_id, ()):
+            state, removing = self._state(person, room), self._removing[room]
+            if room in wanted or not removing or not self._scope.covers(removing):
                 continue
             why = "the account is deactivated" if not person.active else "no bundle of theirs names this room"
             spared = self._spared(person, room, self._places[room].levels.kick)
@@ -146,8 +173,8 @@ class _Planner:
 
     def _levels(self, person: Person, held: Sequence[Bundle], joined: set[str], gone: set[str]) -> Iterator[Line]:
         wanted = highest(held)
-        for room in self._ways:
-            if room not in gone and (room in joined or self._state(person, room) == "join"):
+        for room in dict.fromkeys((*self._present.get(person.matrix_id, ()), *joined)):
+            if room not in gone and room in self._ways and (room in joined or self._state(person, room) == "join"):
                 yield from self._level(person, room, wanted.get(room), held)
 
     def _level(self, person: Person, room: str, wanted: int | None, held: Sequence[Bundle]) -> Iterator[Line]:

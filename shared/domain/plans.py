@@ -117,13 +117,6 @@ class Scope(Struct, frozen=True):
         return not self.bundles or any(bundle.id in self.bundles for bundle in bundles)
 
 
-def held_by(person: Person, bundles: Iterable[Bundle]) -> list[Bundle]:
-    """The bundles that a person is to have."""
-    if not person.active:
-        return []
-    return [each for each in bundles if each.id in person.bundles or person.groups & set(each.for_groups)]
-
-
 class Plan(Record, frozen=True, kw_only=True):
     """As it was computed at `created_at`; its lines are kept beside it, in parts of these `sizes`. `revisions`: of the
     bundles that it was made from. `counts` and `applied`: lines by action. `notes`: for whoever reads it, such as
