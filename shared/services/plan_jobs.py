@@ -24,7 +24,7 @@ from shared.repositories import JOBS, every, steps_of
 from shared.services.community import each
 from shared.services.context import Ports
 from shared.services.plans import lines_of
-from shared.services.steps import Act, Done, Ending, Waits
+from shared.services.steps import Act, Again, Done, Ending
 from shared.services.tasks import again_when_outpaced, enqueue
 
 PER_JOB = 400
@@ -32,8 +32,8 @@ PER_JOB = 400
 MADE = "MADE"
 """The `code` of a step whose jobs have all been made: from then on it only counts them."""
 KINDS = {"invite": "room", "join": "room", "remove": "removal", "level": "level"}
-LOOK_EVERY = timedelta(seconds=30)
-LOOK_MOST = timedelta(minutes=5)
+LOOK_FIRST, LOOK_MOST = timedelta(seconds=1), timedelta(minutes=5)
+"""Between looks at the members' jobs: doubled with each."""
 
 
 class Child(Struct, frozen=True):
@@ -85,9 +85,9 @@ async def _progress(act: Act) -> Ending:
 
     total, done, failed = await count(), await count("done"), await count("failed")
     if done + failed < total:
-        now, wait = act.ports.now(), min(LOOK_EVERY * max(act.step.attempts, 1), LOOK_MOST)
+        wait = min(LOOK_FIRST * 2 ** min(act.step.attempts, 10), LOOK_MOST)
         cause = f"{total - done - failed} of {total} members' jobs are under way"
-        return Waits("jobs", cause, "Nothing to do: it goes on by itself.", now + wait, MADE)
+        return Again(wait, cause, "Nothing to do: it goes on by itself.", MADE)
     if failed:
         fix = f"GET /api/jobs?part_of={_own(act)}&state=failed names them. Mend the cause, then make a new plan: "
         raise Refused(f"for {failed} of {total} members something failed", f"{fix}what is left is in it.", "PARTLY")

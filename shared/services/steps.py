@@ -62,7 +62,16 @@ class Waits(Struct, frozen=True):
     code: str = ""
 
 
-Ending = Done | Skipped | Waits
+class Again(Struct, frozen=True):
+    """Nothing is wrong, and it is not done yet: the same once more, `after` so long, as a new task. `code`: as above."""
+
+    after: timedelta
+    cause: str
+    fix: str
+    code: str = ""
+
+
+Ending = Done | Skipped | Waits | Again
 
 
 class Act(Struct, frozen=True):
@@ -169,6 +178,9 @@ async def _act(ports: Ports, found: _Found, action: Action, act: Act) -> str:
     except Exception as error:
         return await _failed(ports, found, error)
     await breakers.saw(ports, found.neighbour, None)
+    if isinstance(ending, Again):
+        again = found.step.record.scheduled(ports.now() + ending.after)
+        return await _record_quietly(ports, found, again.but(cause=ending.cause, fix=ending.fix, code=ending.code))
     return await _record(ports, found, _after(found.step.record, ending, ports.now()))
 
 
@@ -189,7 +201,7 @@ async def _failed(ports: Ports, found: _Found, error: Exception) -> str:
     return await _record(ports, found, failed)
 
 
-def _after(step: Step, ending: Ending, now: datetime) -> Step:
+def _after(step: Step, ending: Done | Skipped | Waits, now: datetime) -> Step:
     if isinstance(ending, Done):
         return step.ended("done", now, result=dict(ending.result))
     if isinstance(ending, Skipped):
