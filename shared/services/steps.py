@@ -63,7 +63,7 @@ class Waits(Struct, frozen=True):
 
 
 class Again(Struct, frozen=True):
-    """Nothing is wrong, and it is not done yet: the same once more, `after` so long, as a new task. `code`: as above."""
+    """Nothing is wrong, and it is not done: the same once more, `after` so long, as a new task. `code`: as above."""
 
     after: timedelta
     cause: str
