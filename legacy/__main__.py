@@ -1,4 +1,4 @@
-"""scripts/import-legacy FILE...: settings, Matrix ids, invites, notes and rooms of the tool that was there before.
+"""scripts/import-legacy FILE...: settings, Matrix ids, invites, notes and categories of the tool that was there before.
 
 Only looks, unless --apply: what would be made, and what is left out and why. FILE is its .env, its SQLite database, or
 the skipped.csv of an earlier run, mended. A Postgres database is named by LEGACY_DATABASE_URL. Where Muster's own
@@ -14,12 +14,14 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from msgspec import Struct, convert, field
 
 from legacy.accounts import Accounts
-from legacy.importing import Import
+from legacy.categories import Draft, drafts_of
+from legacy.importing import Import, ImportCategories
 from legacy.names import TABLES
 from legacy.reading import MatrixId, Note, OldInvite, Understood, understand
 from legacy.report import Entry, as_csv, counted, left_out, write_private
@@ -37,6 +39,7 @@ SHOWN = 12
 class Found(Struct):
     settings: dict[str, str] = field(default_factory=dict)
     understood: Understood = field(default_factory=Understood)
+    categories: list[Draft] = field(default_factory=list)
 
 
 def main() -> int:
@@ -60,7 +63,11 @@ async def run(settings: Settings, chosen: argparse.Namespace) -> int:
     proposal = propose(found.settings)
     keep_settings(out, proposal, found.understood)
     understood = found.understood
-    entries = [*proposal.entries, *understood.entries]
+    drafts = drafts_of(proposal.rooms, understood.rooms)
+    categories = [*drafts.by_name.values(), *found.categories]
+    entries = [*proposal.entries, *understood.entries, *drafts.entries]
+    if categories:
+        entries += await bring_categories_in(settings, categories, apply=chosen.apply)
     if understood.matrix_ids or understood.invites or understood.notes:
         entries += await bring_in(settings, understood, apply=chosen.apply)
     write_private(out / "report.csv", as_csv(entries))
@@ -94,18 +101,20 @@ def read(given: Sequence[Source], named: dict[str, str]) -> Found:
     for source in given:
         found.settings |= source.settings or {}
         for entry in source.entries or ():
-            take_again(found.understood, entry)
+            take_again(found, entry)
     return found
 
 
-def take_again(understood: Understood, entry: Entry) -> None:
+def take_again(found: Found, entry: Entry) -> None:
     """What an earlier run left out, as somebody has mended it. Raises `Misconfigured`."""
-    kinds = {"matrix id": MatrixId, "invite": OldInvite, "note": Note}
+    understood = found.understood
+    kinds: dict[str, type] = {"matrix id": MatrixId, "invite": OldInvite, "note": Note, "category": Draft}
     if entry.kind not in kinds or not entry.data:
         return
-    lists = {"matrix id": understood.matrix_ids, "invite": understood.invites, "note": understood.notes}
+    lists: dict[str, list[Any]] = {"matrix id": understood.matrix_ids, "invite": understood.invites}
+    lists |= {"note": understood.notes, "category": found.categories}
     try:
-        lists[entry.kind].append(convert(entry.data, kinds[entry.kind]))  # type: ignore[attr-defined]
+        lists[entry.kind].append(convert(entry.data, kinds[entry.kind]))
     except ValueError as error:
         raise Misconfigured(
             f"the row of {entry.key} cannot be read", "Leave the keys of `data` as they were."
@@ -123,6 +132,20 @@ async def bring_in(settings: Settings, understood: Understood, *, apply: bool) -
     finally:
         await directory.close()
         await wiring.documents.close()
+
+
+async def bring_categories_in(settings: Settings, drafts: Sequence[Draft], *, apply: bool) -> list[Entry]:
+    """Only looking, the store is asked where somebody has said which: an .env can be tried before there is any."""
+    from shared.wiring import Wiring
+
+    settings.require("store")
+    wiring = Wiring(settings)
+    named = any(settings.raw(name) for name in ("MUSTER_STORE", "GOOGLE_CLOUD_PROJECT", "FIRESTORE_EMULATOR_HOST"))
+    try:
+        return await ImportCategories(wiring, apply, look=apply or named).run(drafts)
+    finally:
+        if apply or named:
+            await wiring.documents.close()
 
 
 def keep_settings(out: Path, proposal: Proposal, understood: Understood) -> None:

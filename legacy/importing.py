@@ -3,13 +3,14 @@ is, so a second run finds it and changes nothing."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from msgspec import Struct, field, to_builtins
 
 from legacy.accounts import Accounts
+from legacy.categories import Draft
 from legacy.reading import MatrixId, Note, OldInvite, Understood
 from legacy.report import Entry
 from shared.domain import ids
@@ -19,6 +20,7 @@ from shared.domain.invites import Invite
 from shared.domain.members import member_id
 from shared.ports import Account, Invitation
 from shared.repositories import INVITES, audit_write
+from shared.services import categories
 from shared.services.context import Actor, Ports
 from shared.services.enroll import MATRIX_ATTRIBUTE
 from shared.services.invites import DEFAULT_HOURS, MAX_DAYS, reconcile
@@ -145,6 +147,37 @@ class Import(Struct):
             link=upstream.link if upstream else "",
             stale=True,
         )
+
+
+class ImportCategories(Struct):
+    """Those that are not there yet, by name: what an admin has edited since stays as it is. `look`: whether the store
+    is asked at all."""
+
+    ports: Ports
+    apply: bool
+    look: bool = True
+
+    async def run(self, drafts: Sequence[Draft]) -> list[Entry]:
+        """Never raises one of our errors."""
+        return [await self._guarded(draft) for draft in drafts]
+
+    async def _guarded(self, draft: Draft) -> Entry:
+        try:
+            return await self._one(draft)
+        except MusterError as error:
+            reason = f"{error.cause} {error.fix}".strip()
+            return Entry("category", draft.name, "failed", reason, to_builtins(draft))
+
+    async def _one(self, draft: Draft) -> Entry:
+        there = await categories.everything(self.ports) if self.look else []
+        if any(each.name.casefold() == draft.name.casefold() for each in there):
+            return Entry("category", draft.name, "unchanged", "there is one of that name: it stays as it is")
+        if self.apply:
+            synonyms = {word: tuple(also) for word, also in draft.synonyms.items()}
+            wanted = categories.Wanted(draft.name, tuple(draft.keywords), synonyms, tuple(draft.rooms))
+            await categories.create(self.ports, ACTOR, wanted)
+        counts = (len(draft.keywords), "keywords"), (len(draft.rooms), "rooms"), (len(draft.synonyms), "with synonyms")
+        return Entry("category", draft.name, "made", ", ".join(f"{count} {what}" for count, what in counts if count))
 
 
 def _name(one: OldInvite) -> str:

@@ -28,9 +28,17 @@ SETTINGS: dict[str, tuple[str, ...]] = {
 }
 """Muster's setting to its names there. Muster's own name always counts, and counts first."""
 
-ROOM_SETTINGS = ("MATRIX_ROOM_IDS_NAME_CATEGORY", "INTEREST_KEYWORD_EXPANSIONS", "MATRIX_ROOMS")
-ROOM_PREFIXES = ("CATEGORY_", "ROOM_")
-"""Settings about rooms, interests and categories: kept as they are, in rooms.json."""
+ROOM_LISTS = ("MATRIX_ROOM_IDS_NAME_CATEGORY", "MATRIX_ROOMS")
+EXPANSIONS = "INTEREST_KEYWORD_EXPANSIONS"
+CATEGORY_PREFIX, ROOM_PREFIX = "CATEGORY_", "ROOM_"
+ROOM_SETTINGS = (*ROOM_LISTS, EXPANSIONS)
+ROOM_PREFIXES = (CATEGORY_PREFIX, ROOM_PREFIX)
+"""Settings about rooms, interests and categories: kept as they are, in rooms.json, and brought in as categories."""
+ROOM_FIELDS: dict[str, tuple[str, ...]] = {
+    "room": ("room_id", "id", "matrix_room_id", "roomId", "alias", "room_alias"),
+    "category": ("category", "categories", "category_name", "room_category", "group"),
+}
+"""Of an object or a row about a room."""
 
 NOT_NEEDED: dict[str, str] = {
     "MATRIX_BOT_DISPLAY_NAME": "the bot's name is in its own Matrix profile",

@@ -47,7 +47,8 @@ class State:
         return next((row for row in self._kinds[kind].values() if all(row.get(k) == v for k, v in wanted)), None)
 
     def update_user(self, user: Row, **fields: Any) -> Row:
-        return self.put("user", user["pk"], (self.get("user", user["pk"]) or user) | fields | {"last_updated": now()})
+        """Groups, roles and a login leave `last_updated` as it is: Django sets it where it saves the whole row."""
+        return self.put("user", user["pk"], (self.get("user", user["pk"]) or user) | fields)
 
     def groups_of(self, user: Row) -> list[Row]:
         """With those above: a member of a group is a member of its parents."""
@@ -64,7 +65,7 @@ class State:
 
     def set_password(self, user: Row, password: str) -> Row:
         self.put("password", user["pk"], {"hash": _hash(user, password)})
-        return self.update_user(user, password_change_date=now())
+        return self.update_user(user, password_change_date=now(), last_updated=now())
 
     def signed_in(self, username: str, password: str) -> Row | None:
         user = self.one("user", username=username, is_active=True) or {"pk": 0, "uid": ""}

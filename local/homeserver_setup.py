@@ -27,11 +27,11 @@ SAMPLE_ROOMS = (
 
 
 def provision(url: str, domain: str, registration_secret: str, data: Path) -> dict[str, Any]:
-    """Answers `homeserver`, `access_token`, `user_id`, `device_id`, `domain`, `indoc_room_id`,
-    `rooms` [{room_id, name}] and `registration_secret`. Raises `httpx.HTTPError`."""
+    """Answers `homeserver`, `access_token`, `user_id`, `device_id`, `password`, `domain`,
+    `indoc_room_id`, `rooms` [{room_id, name}] and `registration_secret`. Raises `httpx.HTTPError`."""
     user_id = f"@{BOT}:{domain}"
     with httpx.Client(base_url=url, timeout=60, trust_env=False) as http:
-        token = _bot_token(http, registration_secret, data / "bot.json")
+        token, password = _bot(http, registration_secret, data / "bot.json")
         http.headers["Authorization"] = f"Bearer {token}"
         lift_limits(http, user_id)
         indoc = _room(http, domain, *INDOC, public=True)
@@ -41,6 +41,7 @@ def provision(url: str, domain: str, registration_secret: str, data: Path) -> di
         "access_token": token,
         "user_id": user_id,
         "device_id": DEVICE,
+        "password": password,
         "domain": domain,
         "indoc_room_id": indoc,
         "rooms": rooms,
@@ -71,17 +72,17 @@ def register(http: httpx.Client, secret: str, username: str, password: str, **mo
     return answer
 
 
-def _bot_token(http: httpx.Client, secret: str, path: Path) -> str:
-    """The kept token where it still works, else a new one on the same device."""
+def _bot(http: httpx.Client, secret: str, path: Path) -> tuple[str, str]:
+    """Token and password: the kept token where it still works, else a new one on the same device."""
     kept = json.loads(path.read_text()) if path.exists() else {}
     if kept.get("access_token") and _works(http, kept["access_token"]):
-        return str(kept["access_token"])
+        return str(kept["access_token"]), str(kept["password"])
     if "password" not in kept:
         kept = {"password": secrets.token_urlsafe(24)}
         _keep(path, kept)  # before the account exists: without its password it would be lost
     kept["access_token"] = _enter(http, secret, kept["password"])
     _keep(path, kept)
-    return str(kept["access_token"])
+    return str(kept["access_token"]), str(kept["password"])
 
 
 def _works(http: httpx.Client, token: str) -> bool:

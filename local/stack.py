@@ -29,6 +29,7 @@ RETRY = {"max_attempts": 100, "min_backoff": 1, "max_backoff": 30, "max_doubling
 QUEUE = {"max_dispatches_per_second": 500, "max_concurrent_dispatches": 32, "retry": RETRY}
 ADMIN = {"username": "admin", "name": "Sample Admin", "email": "admin@example.org"}
 BOT_DEVICE = "MATRIX_DEVICE_ACCOUNT MATRIX_PICKLE_KEY MATRIX_REPLIES_KEY MATRIX_RECOVERY_KEY MATRIX_PASSWORD".split()
+WATCHER = "MATRIX_SYNC_ACCESS_TOKEN"
 PRINTED = "PORT ADMIN_API_KEY ADMIN_USERNAME ADMIN_PASSWORD SYNAPSE_REGISTRATION_SECRET ROOMS".split()
 
 Env = dict[str, str]
@@ -142,20 +143,22 @@ class Stack:
         made = synapse.provision()
         names = ("homeserver", "access_token", "user_id", "domain", "indoc_room_id")
         bot = {f"MATRIX_{name.upper()}": str(made[name]) for name in names}
-        bot |= self._bot_device(bot)
+        bot |= self._bot_devices(bot | {"MATRIX_PASSWORD": made["password"]})
         self._say("homeserver", f"Synapse, {synapse.url}", time.monotonic() - began)
         own = {"ROOMS": json.dumps(made["rooms"]), "SYNAPSE_REGISTRATION_SECRET": made["registration_secret"]}
         return bot | own
 
-    def _bot_device(self, bot: Env) -> Env:
+    def _bot_devices(self, bot: Env) -> Env:
         """Set up, or found well, by the command of a real installation. What it makes is in matrix.json."""
         file = self._data.path / "matrix.json"
         kept = json.loads(file.read_text()) if file.exists() else {}
-        settings = self._environment() | dict.fromkeys(BOT_DEVICE, "") | bot | kept  # nothing of another homeserver's
+        settings = (
+            self._environment() | dict.fromkeys([*BOT_DEVICE, WATCHER], "") | bot | kept
+        )  # nothing of another homeserver's
         command = [sys.executable, "-m", "shared.matrix_setup", "--quiet"]
         run = subprocess.run(command, env=settings, capture_output=True, text=True, timeout=60, check=False)
         if run.returncode:
-            raise PartFailed(f"The bot's encryption is not set up.\n{run.stderr.strip()[-1000:]}")
+            raise PartFailed(f"The bot's devices are not set up.\n{run.stderr.strip()[-1000:]}")
         return dict(json.loads(file.read_text()))
 
     def _documents(self) -> Env:

@@ -1,4 +1,4 @@
-"""scripts/setup matrix: the bot's encryption, once for an installation. Again, it says that all is well.
+"""scripts/setup matrix: the bot's devices, once for an installation. Again, it says that all is well.
 
 Settings come from the environment, then from .env. What it makes is kept where the settings say: in Secret Manager
 when they are names of secrets there, else in matrix.json in MUSTER_DATA_DIR.
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from shared.services.device_identity import RECOVERY_KEY
 from shared.services.device_ports import Bench
 from shared.services.device_setup import Outcome, set_up_device
+from shared.services.watch_setup import Watcher, set_up_watcher
 from shared.settings import Settings
 from shared.setup_common import finish, read_settings, require
 
@@ -29,7 +30,7 @@ def main() -> int:
 
 
 def options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="scripts/setup matrix", description="Sets up the bot's encryption, once.")
+    parser = argparse.ArgumentParser(prog="scripts/setup matrix", description="Sets up the bot's devices, once.")
     anew = "log in anew with MATRIX_PASSWORD: for a lost token or account"
     parser.add_argument("--new-device", action="store_true", help=anew)
     parser.add_argument("--quiet", action="store_true", help="show no recovery key: it is kept all the same")
@@ -44,8 +45,10 @@ async def run(settings: Settings, *, new_device: bool, quiet: bool) -> int:
     async with AsyncExitStack() as until:
         vault = SettingsVault(settings)
         until.push_async_callback(vault.close)
-        outcome = await set_up_device(await bench(settings, vault, until), new_device=new_device)
-        tell(outcome, "" if quiet else await vault.read(RECOVERY_KEY), vault)
+        own = await bench(settings, vault, until)
+        outcome = await set_up_device(own, new_device=new_device)
+        watcher = await set_up_watcher(own, outcome.device_id)
+        tell(outcome, watcher, "" if quiet else await vault.read(RECOVERY_KEY), vault)
     return 0
 
 
@@ -63,16 +66,20 @@ async def bench(settings: Settings, vault: SettingsVault, until: AsyncExitStack)
         until.push_async_callback(chat.close)
         return chat
 
-    async def new_login(password: str) -> tuple[Identity, str]:
-        return await log_in(homeserver, user_id, password, ca_bundle, verify)
+    async def new_login(password: str, name: str) -> tuple[Identity, str]:
+        return await log_in(homeserver, user_id, password, ca_bundle, verify, name)
 
     return Bench(user_id, vault, DeviceCrafts(), connect, new_login)
 
 
-def tell(outcome: Outcome, recovery_key: str, vault: SettingsVault) -> None:
-    for line in outcome.changed or ["all is well already, nothing was changed"]:
+def tell(outcome: Outcome, watcher: Watcher, recovery_key: str, vault: SettingsVault) -> None:
+    for line in [*outcome.changed, *watcher.changed] or ["all is well already, nothing was changed"]:
         print(f"  {line}")
     print(f"  device {outcome.device_id}, fingerprint {outcome.ed25519}")
+    if watcher.device_id:
+        print(f"  device {watcher.device_id} watches")
+    else:
+        print(f"  no device watches: each sync of the directory reads every room in full. {watcher.fix}")
     if outcome.has_new_recovery_key and recovery_key:
         print(f"\nRecovery key, shown only now: {in_fours(recovery_key)}")
         print("Whoever has it is the bot. Write it down, away from this machine.")

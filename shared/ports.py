@@ -16,7 +16,7 @@ from msgspec import Struct, field
 from shared.domain.devices import Device, Distrusted, Messages, Opened, RoomKey, Sealed
 
 Data = dict[str, Any]
-"""A document's content: JSON values, plus aware UTC datetimes (kept to the microsecond)."""
+"""A document's content: JSON values, plus aware UTC datetimes (kept to the microsecond) and bytes."""
 
 
 # ------------------------------------------------------------------ Documents
@@ -251,10 +251,12 @@ class Directory(Protocol):
         active: bool | None = None,
         group: str = "",
         joined_after: datetime | None = None,
+        updated_after: datetime | None = None,
         page: int = 1,
         size: int = 50,
     ) -> Accounts:
-        """Ordered by `date_joined`, oldest first. A page that is out of range is empty."""
+        """Ordered by `date_joined`, oldest first. A page that is out of range is empty. `updated_after`: those whose
+        own row was written later; coming into a group, leaving one or logging in does not count as that."""
         ...
 
     async def create_account(self, *, username: str, name: str, email: str, attributes: Data) -> Account:
@@ -367,7 +369,8 @@ class Entry(Struct, frozen=True):
 
 
 class Room(Struct, frozen=True):
-    """What a room says of itself; `kind` is "" or "m.space"."""
+    """What a room says of itself; `kind` is "" or "m.space". `replaced_by`: the room that it was upgraded to, where
+    whoever read it has looked."""
 
     room_id: str
     name: str
@@ -377,6 +380,50 @@ class Room(Struct, frozen=True):
     members: int = 0
     kind: str = ""
     join_rule: str = ""
+    replaced_by: str = ""
+
+
+class StateEvent(Struct, frozen=True, gc=False):
+    """One piece of a room's state, of a kind that Muster reads. `content` holds what Muster reads of it, in the shapes
+    of the specification (shared, so never to be changed), and is empty where somebody took the piece back:
+
+    m.room.create                `creator`, `additional_creators`, `room_version`, `type`, `predecessor`
+    m.room.name, .topic          `name`, `topic`
+    m.room.canonical_alias       `alias`
+    m.room.encryption            `algorithm`
+    m.room.join_rules            `join_rule`, `allow`
+    m.room.power_levels          `users`, `users_default`, `invite`, `kick`, `ban`, `state_default`, `events`,
+                                 `events_default`; levels are whole numbers, an absent one has the default
+    m.room.member                `membership`, always; `state_key` is the user
+    m.room.tombstone             `replacement_room`
+    m.space.parent, .child       `via`, `canonical`, `suggested`, `order`; `state_key` is the other room
+
+    `at`: when the sender's homeserver says that it was sent, in ms since 1970; 0: it does not say."""
+
+    type: str
+    state_key: str
+    content: Mapping[str, Any]
+    at: int = 0
+
+
+class Changes(Struct, frozen=True):
+    """What changed behind a position. `rooms`: for each room in which something did, its events in the order in which
+    they count: of two of the same type and state key the later one holds. A room that the bot has entered has all of
+    its state. `left`: rooms that the bot is not in any more."""
+
+    position: str
+    rooms: Mapping[str, Sequence[StateEvent]] = {}
+    left: frozenset[str] = frozenset()
+
+
+class Resident(Struct, frozen=True):
+    """Somebody who has joined a room. `since`: when their membership was last written, which a new display name does
+    too. `power`: their level there."""
+
+    user_id: str
+    name: str
+    since: datetime
+    power: int
 
 
 class Identity(Struct, frozen=True):
@@ -481,6 +528,27 @@ class Chat(Protocol):
     async def rooms_of(self, user_id: str) -> list[Room]:
         """Live: which of the bot's rooms a member has joined. One call and names where the admin API
         allows it, else the bot's rooms concurrently with a bound."""
+        ...
+
+    async def residents(self, room_id: str) -> list[Resident]:
+        """Everybody who has joined, the bot among them, in the order of `since`. Two calls, however many they are.
+        Raises `Refused` when the bot may not look."""
+        ...
+
+    async def joined_among(self, user_id: str, rooms: Sequence[str]) -> set[str]:
+        """Live: which of these rooms of the bot a member has joined. One call where the admin API allows it, else one
+        for each room, with a bound on how many at once."""
+        ...
+
+    async def state(self, room_id: str) -> list[StateEvent]:
+        """All of a room's state that Muster reads. One call. Raises `Refused` (M_FORBIDDEN) when the bot is not in."""
+        ...
+
+    async def changes(self, since: str | None) -> Changes:
+        """What changed behind the position `since`; None: no rooms, and the present position. One `/sync` that does not
+        wait. It tells this device's messages away (see `Keys.sync`): never on the device that sends. The same
+        position asked for again within two minutes may be answered as it was then. Raises `Refused` (code "POSITION")
+        when the homeserver does not know the position: then everything has to be read anew."""
         ...
 
     async def direct_rooms(self) -> dict[str, list[str]]:
@@ -607,4 +675,37 @@ class Opener(Protocol):
 
     def unlock(self, locked: str, about: str) -> str:
         """As `Sealer.unlock`."""
+        ...
+
+
+# ------------------------------------------------------------------ TextIndex
+
+
+class TextIndex(Protocol):
+    """Passages of a few short texts each (`shared.domain.recommending.Passage`), found by words: whole words; accents,
+    case and English endings aside. In memory, for any thread; no I/O, so nothing here is a coroutine. Whatever a text
+    holds is looked for, never understood as a query."""
+
+    @property
+    def total(self) -> int: ...
+
+    def stems(self, texts: Sequence[str]) -> list[tuple[str, ...]]:
+        """Under which a text's words are kept: texts with the same stems are the same to the index."""
+        ...
+
+    def known(self, stem: str) -> int:
+        """How many passages have it."""
+        ...
+
+    def has(self, phrase: str) -> bool:
+        """Whether any passage has these words one after the other."""
+        ...
+
+    def find(self, phrase: str, columns: Sequence[str] = ()) -> dict[str, float]:
+        """Key to strength, above 0 and up to 1: BM25 without its rarity, by the columns' weights. In `columns` alone
+        where they are named."""
+        ...
+
+    def shown(self, key: str, phrase: str) -> dict[str, list[tuple[int, str]]]:
+        """Where it stands in that passage: column to line (from 0) and spelling of each place."""
         ...

@@ -13,12 +13,15 @@ from msgspec.structs import replace
 
 from shared.domain.audit import Audit
 from shared.domain.bundles import Bundle
+from shared.domain.categories import Category
 from shared.domain.errors import NotFound
+from shared.domain.imports import Import
 from shared.domain.invites import Invite
 from shared.domain.jobs import Job
 from shared.domain.onboarding import Onboarding, Step
 from shared.domain.plans import Plan
 from shared.domain.records import Record
+from shared.domain.removals import RemovalReason
 from shared.ports import Create, Document, Documents, Op, Query, Replace
 
 R = TypeVar("R", bound=Record)
@@ -91,7 +94,10 @@ ONBOARDINGS = Repository("onboardings", Onboarding, "onboarding")
 JOBS = Repository("jobs", Job, "job")
 BUNDLES = Repository("bundles", Bundle, "bundle")
 PLANS = Repository("plans", Plan, "plan")
+REMOVAL_REASONS = Repository("removal_reasons", RemovalReason, "removal reason")
+IMPORTS = Repository("imports", Import, "import")
 AUDIT = Repository("audit", Audit, "audit record")
+CATEGORIES = Repository("categories", Category, "category")
 
 QUERIES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("invites", ("closed", "expires_at")),
@@ -100,6 +106,7 @@ QUERIES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("jobs", ("state", "-created_at")),
     ("jobs", ("part_of", "-created_at")),
     ("jobs", ("part_of", "state", "-created_at")),
+    ("indoc", ("state", "-created_at")),
     ("audit", ("target", "-at")),
     ("letters", ("matrix_id", "-created_at")),
     ("letters", ("room_id", "-created_at")),

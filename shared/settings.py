@@ -51,6 +51,22 @@ def seconds(value: str) -> float:
     return float(value)
 
 
+def hours(value: str) -> float:
+    if not re.fullmatch(r"[0-9]{1,4}(\.[0-9]{1,6})?", value) or not 0 < float(value) <= 8784:
+        raise ValueError("hours, above 0 and at most 8784")
+    return float(value)
+
+
+def members(value: str) -> tuple[str, ...]:
+    return tuple(user_id(member) for member in words(value))
+
+
+def score(value: str) -> float:
+    if not re.fullmatch(r"[0-9]{1,3}(\.[0-9]{1,3})?", value) or float(value) > 100:
+        raise ValueError("a score, from 0 to 100")
+    return float(value)
+
+
 def base_url(value: str) -> str:
     return exact_url(value).rstrip("/")
 
@@ -75,10 +91,6 @@ def user_id(value: str) -> str:
     if not re.fullmatch(r"@[^:\s]+:\S+", value):
         raise ValueError("a Matrix id such as @muster:example.org")
     return value
-
-
-def user_ids(value: str) -> tuple[str, ...]:
-    return tuple(user_id(word) for word in words(value))
 
 
 def room_or_alias(value: str) -> str:
@@ -145,6 +157,12 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("PUBLIC_URL", "admin", "Where people open the admin page", "", url_or_nothing),
     Setting("MATRIX_HOMESERVER", "matrix", "Client API address of the homeserver", None, base_url),
     Setting("MATRIX_ACCESS_TOKEN", "matrix", "Access token of the bot", None, secret=True),
+    Setting(
+        "MATRIX_SYNC_ACCESS_TOKEN",
+        "matrix",
+        "Token of the bot's device that only watches: set-up makes it",
+        secret=True,
+    ),
     Setting("MATRIX_USER_ID", "matrix", "The bot, such as @muster:example.org", None, user_id),
     Setting("MATRIX_CA_BUNDLE", "matrix", "File with the CA of a self-signed homeserver"),
     Setting("MATRIX_DISABLE_SSL_VERIFICATION", "matrix", "Refused in production", "false", switch),
@@ -175,8 +193,20 @@ SETTINGS: tuple[Setting, ...] = (
         "invite",
         one_of("invite", "join"),
     ),
-    Setting("PROTECTED_MEMBERS", "onboarding", "Comma-separated Matrix ids that no plan ever removes", "", user_ids),
     Setting("AUTO_REMOVE_FROM_INDOC", "onboarding", "Whether newcomers are taken out of INDOC", "true", switch),
+    Setting(
+        "INDOC_LEAVE_AFTER_JOIN",
+        "onboarding",
+        "Whether newcomers stay in INDOC until they have joined a room of theirs",
+        "false",
+        switch,
+    ),
+    Setting("INDOC_CLOCK", "onboarding", "on: who stays in INDOC is nudged, then removed", "off", one_of("off", "on")),
+    Setting("INDOC_NUDGE_HOURS", "onboarding", "Hours in INDOC until the nudge", "20", hours),
+    Setting("INDOC_REMOVE_HOURS", "onboarding", "Hours in INDOC until the removal", "24", hours),
+    Setting(
+        "PROTECTED_MEMBERS", "onboarding", "Comma-separated Matrix ids that nothing removes by itself", "", members
+    ),
     Setting("WELCOME_DELAY_SECONDS", "onboarding", "From the hello to the welcome", "5", seconds),
     Setting(
         "NOTICE_WITHOUT_DEVICE",
@@ -185,6 +215,8 @@ SETTINGS: tuple[Setting, ...] = (
         "false",
         switch,
     ),
+    Setting("RECOMMEND_MIN_SCORE", "onboarding", "Rooms below this score are not recommended, 0 to 100", "20", score),
+    Setting("RECOMMEND_MAX_SCORE", "onboarding", "No recommended room gets a higher score, 0 to 100", "100", score),
     Setting("MUSTER_STORE", "store", "firestore or sqlite", "firestore", one_of("firestore", "sqlite")),
     Setting("GOOGLE_CLOUD_PROJECT", "store", "Project of Firestore and Cloud Tasks", "muster-local"),
     Setting("FIRESTORE_DATABASE", "store", "Firestore database", "(default)"),

@@ -7,7 +7,7 @@ import asyncio
 import os
 import secrets as chance
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -17,7 +17,8 @@ from weakref import WeakKeyDictionary
 from shared.domain.device_account import SET_UP, DeviceAccount, pickle_key
 from shared.domain.errors import Misconfigured
 from shared.domain.onboarding import ENTRY_POINTS
-from shared.ports import Chat, Directory, Documents, Finding, Keys, Opener, Sealer, Secrets, TaskQueue
+from shared.domain.recommending import Passage
+from shared.ports import Chat, Directory, Documents, Finding, Keys, Opener, Sealer, Secrets, TaskQueue, TextIndex
 from shared.services.context import Policy
 from shared.settings import SECRET_NAME, Settings
 
@@ -76,7 +77,13 @@ class Wiring:
             notice=read["NOTICE_WITHOUT_DEVICE"],
             puppets=read["MATRIX_PUPPETS"],
             membership=read["MATRIX_MEMBERSHIP"],
+            leave_after_join=read["INDOC_LEAVE_AFTER_JOIN"],
+            clock=read["INDOC_CLOCK"] == "on",
+            nudge_hours=read["INDOC_NUDGE_HOURS"],
+            remove_hours=read["INDOC_REMOVE_HOURS"],
             protected=read["PROTECTED_MEMBERS"],
+            recommend_least=read["RECOMMEND_MIN_SCORE"],
+            recommend_most=read["RECOMMEND_MAX_SCORE"],
         )
 
     async def secret(self, name: str) -> Any:
@@ -127,20 +134,22 @@ class Wiring:
         return self._watched("tasks", queue)
 
     async def directory(self) -> Directory:
+        self.settings.require("authentik")
+        token = await self.secret("AUTHENTIK_API_TOKEN")
+
         async def make() -> Directory:
             from shared.adapters.authentik import AuthentikDirectory
 
-            self.settings.require("authentik")
             directory = AuthentikDirectory(
                 self.settings["AUTHENTIK_URL"],
-                await self.secret("AUTHENTIK_API_TOKEN"),
+                token,
                 self.settings["AUTHENTIK_FLOW_SLUG"],
                 admin_group=self.settings["ADMIN_GROUP"],
                 ca_bundle=self.settings["AUTHENTIK_CA_BUNDLE"] or None,
             )
             return self._watched("authentik", directory)
 
-        return await self.remember("directory", FOREVER, make)
+        return await self._kept_with("directory", token, make)
 
     async def chat(self) -> Chat:
         return await self._matrix()
@@ -151,16 +160,18 @@ class Wiring:
     async def sealer(self) -> Sealer:
         """The bot's device, as `scripts/setup matrix` has made it."""
 
+        text = await self.secret("MATRIX_DEVICE_ACCOUNT")
+
         async def make() -> Sealer:
             from shared.adapters.olm import Sealer as Device
 
-            account = await self._device_account()
-            if account is None:
+            if not text:
                 raise Misconfigured("MATRIX_DEVICE_ACCOUNT is not set: there is no device to encrypt with", SET_UP)
+            account = DeviceAccount.parse(text)
             key = pickle_key(await self.secret("MATRIX_PICKLE_KEY"))
             return Device(account.user_id, account.device_id, account.account, key)
 
-        return await self.remember("sealer", FOREVER, make)
+        return await self._kept_with("sealer", text, make)
 
     async def opener(self) -> Opener:
         """Of members' replies: by the key that opens nothing else, where that is all that the function may read."""
@@ -172,6 +183,11 @@ class Wiring:
             return Key(pickle_key(own, "MATRIX_REPLIES_KEY"))
         return Key(derived(pickle_key(await self.secret("MATRIX_PICKLE_KEY"))))
 
+    def index(self, passages: Sequence[Passage], weights: Mapping[str, float]) -> TextIndex:
+        from shared.adapters.fts5 import Fts5Index
+
+        return Fts5Index(passages, weights)
+
     async def check_device(self) -> list[Finding]:
         from shared.adapters.device_crafts import DeviceCrafts
         from shared.services.device_check import check_device
@@ -179,31 +195,46 @@ class Wiring:
         account = await self.secret("MATRIX_DEVICE_ACCOUNT")
         return await check_device(await self.keys(), DeviceCrafts(), account, await self.secret("MATRIX_PICKLE_KEY"))
 
-    async def _device_account(self) -> DeviceAccount | None:
-        text = await self.secret("MATRIX_DEVICE_ACCOUNT")
-        return DeviceAccount.parse(text) if text else None
-
     async def _access_token(self) -> str:
         """That of the device which the account belongs to, where set-up has logged in itself."""
-        account = await self._device_account()
-        own = account.access_token if account else ""
+        text = await self.secret("MATRIX_DEVICE_ACCOUNT")
+        own = DeviceAccount.parse(text).access_token if text else ""
         return own or str(await self.secret("MATRIX_ACCESS_TOKEN"))
 
     async def _matrix(self) -> MatrixChat:
+        self.settings.require("matrix")
+        token = await self._access_token()
+
         async def make() -> MatrixChat:
-            from shared.adapters.matrix import MatrixChat
+            return self._signed_in(token)
 
-            self.settings.require("matrix")
-            chat = MatrixChat(
-                self.settings["MATRIX_HOMESERVER"],
-                await self._access_token(),
-                self.settings["MATRIX_USER_ID"],
-                ca_bundle=self.settings["MATRIX_CA_BUNDLE"] or None,
-                verify=not self.settings["MATRIX_DISABLE_SSL_VERIFICATION"],
-            )
-            return self._watched("matrix", chat)
+        return await self._kept_with("chat", token, make)
 
-        return await self.remember("chat", FOREVER, make)
+    async def watcher(self) -> Chat | None:
+        self.settings.require("matrix")
+        token = await self.secret("MATRIX_SYNC_ACCESS_TOKEN")
+
+        async def make() -> Chat:
+            return self._signed_in(token)
+
+        return await self._kept_with("watcher", token, make) if token else None
+
+    def _signed_in(self, token: str) -> MatrixChat:
+        from shared.adapters.matrix import MatrixChat
+
+        chat = MatrixChat(
+            self.settings["MATRIX_HOMESERVER"],
+            token,
+            self.settings["MATRIX_USER_ID"],
+            ca_bundle=self.settings["MATRIX_CA_BUNDLE"] or None,
+            verify=not self.settings["MATRIX_DISABLE_SSL_VERIFICATION"],
+        )
+        return self._watched("matrix", chat)
+
+    async def _kept_with(self, name: str, secret: str, make: Callable[[], Awaitable[T]]) -> T:
+        """For as long as the secret stays what it is: a new version of it takes effect without a new instance. The
+        client of the old one is left to the requests that still use it."""
+        return await self.remember(f"{name} {hash(secret)}", FOREVER, make)
 
     # -- what is traced
 

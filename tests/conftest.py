@@ -23,12 +23,14 @@ def pytest_configure() -> None:
         pytest.exit(str(refused), returncode=2)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The slow ones carry their mark and come last: what is broken in a small way shows first."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """The slow ones carry their mark and come last: what is broken in a small way shows first. Where several workers
+    share the tests they come first: a long file that one of them begins last would have the others wait for it."""
     for item in items:
         if END_TO_END in item.path.parents:
             item.add_marker(pytest.mark.stack)
-    items.sort(key=lambda item: END_TO_END in item.path.parents)
+    shared = hasattr(config, "workerinput")
+    items.sort(key=lambda item: (END_TO_END in item.path.parents) is not shared)
 
 
 def _required(report: Any) -> Any:

@@ -209,6 +209,7 @@ def speaks(kind: type, port: type) -> bool:
         (ports.Chat, 1),
         (ports.Keys, 1),
         (ports.Secrets, 1),
+        (ports.TextIndex, 1),
     ],
 )
 def test_each_port_has_its_adapter(port: type, least: int) -> None:

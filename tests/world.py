@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 from msgspec.structs import replace
 
+from shared.adapters.fts5 import Fts5Index
 from shared.adapters.sqlite import SqliteDocuments
 from shared.domain import ids
 from shared.domain.errors import MusterError, NotFound, TryLater
 from shared.domain.invites import Invite
 from shared.domain.messages import MARKER
 from shared.domain.onboarding import Step
+from shared.domain.recommending import Passage
 from shared.ports import Account, Data, Finding, Query, Task
 from shared.repositories import steps_of
 from shared.services import invites
@@ -26,7 +28,9 @@ from shared.services.enroll import Hint, Verdict, enroll
 from shared.services.onboardings import View, view
 from shared.services.resume import Report, resume
 from shared.services.steps import run_step
-from tests.fakes.chat import FakeChat, FakeRoom
+from shared.services.tasks import PARENTS
+from tests.fakes.chat import FakeChat
+from tests.fakes.chat_rooms import FakeRoom
 from tests.fakes.directory import FakeDirectory
 from tests.fakes.faulty_documents import FaultyDocuments, Killed
 from tests.fakes.task_queue import FakeTaskQueue
@@ -49,6 +53,7 @@ class World:
     failures: dict[str, int] = field(default_factory=dict)
     under_way: set[str] = field(default_factory=set)
     log: list[tuple[str, str]] = field(default_factory=list)
+    watched: bool = True
     device: Any = None
     device_findings: list[Finding] = field(default_factory=list)
     _now: datetime = field(default_factory=lambda: datetime.now(UTC).replace(microsecond=0))
@@ -77,6 +82,10 @@ class World:
     async def chat(self) -> FakeChat:
         return self.homeserver
 
+    async def watcher(self) -> FakeChat | None:
+        """None where a test has taken its device away by `watched = False`."""
+        return self.homeserver.another_device() if self.watched else None
+
     async def keys(self) -> Any:
         return self.homeserver
 
@@ -86,6 +95,9 @@ class World:
 
     async def opener(self) -> Any:
         return self.device
+
+    def index(self, passages: Sequence[Passage], weights: Mapping[str, float]) -> Fts5Index:
+        return Fts5Index(passages, weights)
 
     async def check_device(self) -> list[Finding]:
         """What a test has put there."""
@@ -160,7 +172,7 @@ class World:
     async def once(self, task: Task) -> str:
         """One delivery of a task, answered by the step's state or by an exception."""
         payload = task.payload
-        parent = f"onboardings/{payload['onboarding']}" if "onboarding" in payload else f"jobs/{payload['job']}"
+        [parent] = [f"{name}/{payload[kind]}" for name, (kind, _) in PARENTS.items() if kind in payload]
         try:
             return await run_step(self, parent, payload["step"], payload["generation"], actions_of(task.entry_point))
         except NotFound:

@@ -14,7 +14,24 @@ from starlette.responses import Response
 from starlette.routing import compile_path
 
 from functions import http
-from functions.admin import audit, bundles, checks, figures, invites, jobs, onboardings, plans, rooms, users
+from functions.admin import (
+    audit,
+    bundles,
+    categories,
+    checks,
+    exports,
+    figures,
+    imports,
+    indoc,
+    invites,
+    jobs,
+    onboardings,
+    plans,
+    recommendations,
+    removal_reasons,
+    rooms,
+    users,
+)
 from functions.admin.models import Problem
 from shared.domain.errors import Invalid, MusterError, NotFound, Rejected
 from shared.settings import Concern
@@ -31,16 +48,22 @@ MOST_ERRORS = 100
 
 
 NEEDS: dict[ModuleType, tuple[tuple[Concern, ...], tuple[Concern, ...]]] = {
+    imports: (("store",), ("store", "authentik", "onboarding", "tasks")),  # /invites/batch before /invites/{invite_id}
     invites: (("store",), ("store", "authentik", "onboarding")),
     users: (("authentik",), ("store", "authentik", "onboarding", "tasks")),
     onboardings: (("store",), ("store", "onboarding", "tasks")),
     bundles: (("store",), ("store", "authentik", "matrix", "onboarding")),
     plans: (("store",), ("store", "authentik", "matrix", "onboarding", "tasks")),
-    rooms: (("matrix",), ("store", "matrix", "tasks")),
+    rooms: (("matrix",), ("store", "matrix", "onboarding", "tasks")),
+    recommendations: ((), ("store", "matrix", "onboarding")),
+    categories: (("store",), ("store",)),
     jobs: (("store",), ("store",)),
+    removal_reasons: (("store",), ("store",)),
+    indoc: (("store", "matrix", "onboarding"), ("store",)),
     audit: (("store",), ("store",)),
     checks: ((), ()),
     figures: (("store", "watch"), ("store",)),
+    exports: (("store",), ("store",)),
 }
 """Which settings a route needs to read and to act: all that is missing is said at once, before anything is done.
 The self-check needs none, because it names them."""
@@ -132,7 +155,8 @@ async def _http(request: Request, error: Exception) -> Response:
 def _methods_of(path: str) -> list[str]:
     """All of them: the router names those of the first route at this path only."""
     paths = app().openapi()["paths"]
-    return sorted({method.upper() for known in paths if compile_path(known)[0].match(path) for method in paths[known]})
+    matching = [path] if path in paths else [known for known in paths if compile_path(known)[0].match(path)]
+    return sorted({method.upper() for known in matching for method in paths[known]})
 
 
 def _documented(api: FastAPI) -> dict[str, Any]:

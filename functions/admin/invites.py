@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from fastapi import APIRouter, Request, Response
+from msgspec.structs import replace
 
 from functions.admin import models as m
 from shared.domain.errors import Invalid
@@ -25,20 +26,17 @@ async def create_invite(
 ) -> m.InviteOut:
     """An invite and its link. Repeated with the same Idempotency-Key it is the same invite."""
     ports = wiring()
-    fields = new.model_dump(exclude={"expires_in_hours", "expires_at", "rooms", "groups", "bundles"})
-    wanted = invites.Wanted(
-        **fields,
-        rooms=tuple(new.rooms),
-        groups=tuple(new.groups),
-        bundles=tuple(new.bundles),
-        expires_at=_expiry(ports.now(), new),
-        key=idempotency_key,
-        body=m.body_of(request),
-    )
+    wanted = replace(wanted_of(new, ports.now()), key=idempotency_key, body=m.body_of(request))
     invite, made = await invites.create(ports, m.actor_of(request), wanted, dry_run=dry_run)
     if dry_run or not made:
         response.status_code = 200
     return m.invite_out(invite, ports.now())
+
+
+def wanted_of(new: m.NewInvite, now: datetime) -> invites.Wanted:
+    fields = new.model_dump(exclude={"expires_in_hours", "expires_at", "rooms", "groups", "bundles"})
+    rooms, groups, bundles = tuple(new.rooms), tuple(new.groups), tuple(new.bundles)
+    return invites.Wanted(**fields, rooms=rooms, groups=groups, bundles=bundles, expires_at=_expiry(now, new))
 
 
 def _expiry(now: Any, given: m.NewInvite | m.InviteChanges) -> Any:

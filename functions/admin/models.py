@@ -240,9 +240,16 @@ class RoomsInvite(Strict):
 
 
 class RoomsRemove(Strict):
+    """A reason, or the id of a stored one (`template`). `message`: said to them before; whoever cannot be reached is
+    removed all the same, unless `message_required`. Texts may name {username}, {name}, {matrix_id}, {community},
+    {date}."""
+
     matrix_id: Annotated[MatrixId, Field(min_length=4)]
     rooms: Rooms | None = None
-    reason: Label
+    reason: Label | None = None
+    template: Line = ""
+    message: Text = ""
+    message_required: bool = False
 
 
 # ------------------------------------------------------------------ out
@@ -370,6 +377,10 @@ class RoomOut(Out):
 
 
 class JobItem(Out):
+    """`kind`: of the step. `matrix_id`: whom it concerns, where that is not the job's."""
+
+    kind: str
+    matrix_id: str
     room: str
     state: str
     attempts: int
@@ -394,6 +405,10 @@ class JobSummary(Out):
 
 
 class JobOut(JobSummary):
+    """`message`: what they were told before. `notes`: what to know of how it was decided."""
+
+    message: str
+    notes: list[str]
     items: list[JobItem]
 
 
@@ -549,6 +564,13 @@ class CostsOut(Out):
     lines: list[CostLine]
     assumed: dict[str, float]
     not_counted: list[str]
+
+
+def offset_of(cursor: str | None) -> int:
+    """Of a list that is read as a whole: where its page begins."""
+    if cursor and not (cursor.isascii() and cursor.isdigit() and len(cursor) < 8):
+        raise Invalid.field("cursor", "expected the next_cursor of the page before")
+    return int(cursor or 0)
 
 
 def repeated(model: type[Out]) -> dict[int | str, dict[str, Any]]:

@@ -58,10 +58,10 @@ async def list_lines(
     action: Literal["", "invite", "join", "remove", "level", "keep"] = "",
     limit: m.Limit = 50,
     cursor: m.Cursor = None,
-) -> p.Lines:
+) -> p.PlanLines:
     """Member by member. Of one action a page may hold fewer than `limit`, and still have a next one."""
     page = await plans.page(wiring(), plan_id, action, limit, cursor)
-    return p.Lines(items=[p.line_out(line) for line in page.items], next_cursor=page.next_cursor, total=page.total)
+    return p.PlanLines(items=[p.line_out(line) for line in page.items], next_cursor=page.next_cursor, total=page.total)
 
 
 @router.post("/plans/{plan_id}/apply", status_code=202)

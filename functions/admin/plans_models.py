@@ -56,7 +56,7 @@ class PlanOut(m.Out):
     undone_at: m.Time | None
 
 
-class LineOut(m.Out):
+class PlanLineOut(m.Out):
     """`before` and `after`: memberships, or power levels. `keep`: what is not done, and why."""
 
     id: str
@@ -74,8 +74,8 @@ class Plans(m.Listed):
     items: list[PlanOut]
 
 
-class Lines(m.Listed):
-    items: list[LineOut]
+class PlanLines(m.Listed):
+    items: list[PlanLineOut]
 
 
 def plan_out(plan: Plan, now: datetime) -> PlanOut:
@@ -88,5 +88,5 @@ def _state(plan: Plan, now: datetime) -> str:
     return "old" if now - plan.created_at > MAX_AGE else "planned"
 
 
-def line_out(line: Line) -> LineOut:
-    return LineOut.model_validate(line, from_attributes=True)
+def line_out(line: Line) -> PlanLineOut:
+    return PlanLineOut.model_validate(line, from_attributes=True)

@@ -5,11 +5,13 @@ from __future__ import annotations
 from fastapi import APIRouter, Request
 
 from functions.admin import models as m
+from functions.admin import removal_models as rm
 from shared.domain.errors import Invalid
 from shared.domain.members import member_id
 from shared.ports import Room
 from shared.services import jobs
-from shared.services.rooms import managed, managed_of
+from shared.services.rooms import managed
+from shared.services.where import whereabouts
 from shared.wiring import wiring
 
 router = APIRouter(tags=["rooms"])
@@ -22,19 +24,17 @@ async def list_rooms(limit: m.Limit = 50, cursor: m.Cursor = None) -> m.RoomList
 
 
 def _sliced(rooms: list[Room], limit: int, cursor: str | None) -> m.RoomList:
-    if cursor and not (cursor.isascii() and cursor.isdigit() and len(cursor) < 8):
-        raise Invalid.field("cursor", "expected the next_cursor of the page before")
-    start = int(cursor or 0)
+    start = m.offset_of(cursor)
     more = start + limit < len(rooms)
     items = [m.room_out(room) for room in rooms[start : start + limit]]
     return m.RoomList(items=items, next_cursor=str(start + limit) if more else None, total=len(rooms))
 
 
 @router.get("/members/{matrix_id:path}/rooms")
-async def rooms_of_member(matrix_id: str) -> m.RoomList:
-    """Live from the homeserver: those of the bot's rooms that they have joined."""
-    rooms = await managed_of(wiring(), member_id(matrix_id))
-    return m.RoomList(items=[m.room_out(room) for room in rooms], next_cursor=None, total=len(rooms))
+async def rooms_of_member(matrix_id: str) -> rm.MemberRooms:
+    """Live from the homeserver: those of the bot's rooms that they have joined. Where it does not answer, those of the
+    last sync, with their age."""
+    return rm.member_rooms(await whereabouts(wiring(), member_id(matrix_id)))
 
 
 @router.post("/rooms/invite", status_code=202)
@@ -49,9 +49,11 @@ async def invite_to_rooms(
 async def remove_from_rooms(
     request: Request, wanted: m.RoomsRemove, dry_run: m.DryRun = False, idempotency_key: m.IdempotencyKey = ""
 ) -> m.JobStarted:
-    """Without `rooms`: every room of the bot that they are in, verified live."""
+    """Without `rooms`: every room of the bot that they are in, verified live. A dry run shows for each room what the
+    bot may not do, or need not."""
     rooms = tuple(wanted.rooms or ())
     if wanted.rooms is not None and not rooms:
         raise Invalid.field("rooms", "expected at least one room, or no such field for every room they are in")
-    asked = jobs.Wanted("remove", wanted.matrix_id, rooms, wanted.reason, idempotency_key, m.body_of(request))
+    words = rm.words_of(wanted)
+    asked = jobs.Wanted("remove", wanted.matrix_id, rooms, words.reason, idempotency_key, m.body_of(request), words)
     return m.JobStarted(job=m.job_out(await jobs.start(wiring(), m.actor_of(request), asked, dry_run=dry_run)))

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Request, Response
+from msgspec.structs import replace
 
 from functions.admin import models as m
+from functions.admin import removal_models as rm
 from shared.domain.errors import Invalid
 from shared.domain.invites import ATTRIBUTE as INVITE_ATTRIBUTE
-from shared.services import new_users, onboardings, users
+from shared.services import new_users, offboarding, onboardings, users
 from shared.wiring import wiring
 
 router = APIRouter(tags=["users"])
@@ -28,7 +30,21 @@ async def create_user(
     idempotency_key: m.IdempotencyKey = "",
 ) -> m.UserMade:
     """An account, its onboarding, and the way in, which is shown this once."""
-    wanted = new_users.Wanted(
+    wanted = replace(wanted_of(new), key=idempotency_key, body=m.body_of(request))
+    made = await new_users.create(wiring(), m.actor_of(request), wanted, dry_run=dry_run)
+    if dry_run or made.secret_shown:
+        response.status_code = 200
+    return m.UserMade(
+        user=m.user_out(made.account),
+        onboarding=m.onboarding_out(made.view),
+        recovery_link=made.recovery_link or None,
+        temporary_password=made.temporary_password or None,
+        secret_shown=made.secret_shown,
+    )
+
+
+def wanted_of(new: m.NewUser) -> new_users.Wanted:
+    return new_users.Wanted(
         first_name=new.first_name,
         last_name=new.last_name,
         email=new.email,
@@ -40,18 +56,6 @@ async def create_user(
         attributes={name: value for name in ABOUT if (value := getattr(new, name))},
         skip_indoc=new.skip_indoc_removal,
         send_welcome=new.send_welcome,
-        key=idempotency_key,
-        body=m.body_of(request),
-    )
-    made = await new_users.create(wiring(), m.actor_of(request), wanted, dry_run=dry_run)
-    if dry_run or made.secret_shown:
-        response.status_code = 200
-    return m.UserMade(
-        user=m.user_out(made.account),
-        onboarding=m.onboarding_out(made.view),
-        recovery_link=made.recovery_link or None,
-        temporary_password=made.temporary_password or None,
-        secret_shown=made.secret_shown,
     )
 
 
@@ -127,6 +131,26 @@ async def recover_user(request: Request, pk: Pk, dry_run: m.DryRun = False) -> m
 @router.delete("/users/{pk}", status_code=204)
 async def delete_user(request: Request, pk: Pk, dry_run: m.DryRun = False) -> None:
     await users.delete(wiring(), m.actor_of(request), pk, dry_run=dry_run)
+
+
+@router.post("/users/{pk}/offboard", status_code=202)
+async def offboard_user(
+    request: Request,
+    pk: Pk,
+    wanted: rm.Offboard,
+    dry_run: m.DryRun = False,
+    idempotency_key: m.IdempotencyKey = "",
+) -> m.JobStarted:
+    """Deactivated in Authentik, then out of every room; what was open of their onboarding stops. Verified live."""
+    asked = offboarding.Wanted(
+        words=rm.words_of(wanted),
+        keep_rooms=tuple(wanted.keep_rooms),
+        matrix_ids=tuple(wanted.matrix_ids),
+        key=idempotency_key,
+        body=m.body_of(request),
+    )
+    view = await offboarding.offboard(wiring(), m.actor_of(request), pk, asked, dry_run=dry_run)
+    return m.JobStarted(job=m.job_out(view))
 
 
 @router.post("/users/{pk}/onboard", status_code=202)

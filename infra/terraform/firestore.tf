@@ -4,6 +4,7 @@ locals {
     invites     = [["closed", "expires_at"], ["closed", "-created_at"]]
     onboardings = [["state", "-created_at"]]
     jobs        = [["state", "-created_at"], ["part_of", "-created_at"], ["part_of", "state", "-created_at"]]
+    indoc       = [["state", "-created_at"]]
     audit       = [["target", "-at"]]
     letters     = [["matrix_id", "-created_at"], ["room_id", "-created_at"]]
     replies     = [["matrix_id", "-at"]]

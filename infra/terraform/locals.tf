@@ -24,7 +24,7 @@ locals {
       secrets     = ["ADMIN_API_KEYS", "AUTHENTIK_API_TOKEN", "MATRIX_ACCESS_TOKEN", "MATRIX_REPLIES_KEY"]
       named       = ["AUTHENTIK_WEBHOOK_SECRETS"]
       enqueues    = ["invites", "messages", "accounts"]
-      timeout     = 60
+      timeout     = 300 # a large export is written for as long
       memory      = "512Mi"
       concurrency = 40
       max         = 4
@@ -90,8 +90,9 @@ locals {
     }
     update_account = {
       kind        = "task"
-      about       = "Groups, deactivation, the used-up invitation"
+      about       = "Groups, deactivation, the used-up invitation, the lines of an import"
       secrets     = ["AUTHENTIK_API_TOKEN"]
+      enqueues    = ["invites", "messages"] # an account that is imported begins its onboarding
       queue       = "accounts"
       timeout     = 60
       memory      = "512Mi"

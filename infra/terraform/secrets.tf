@@ -6,6 +6,7 @@ locals {
     AUTHENTIK_WEBHOOK_SECRETS = true
     ADMIN_API_KEYS            = true
     MATRIX_ACCESS_TOKEN       = true
+    MATRIX_SYNC_ACCESS_TOKEN  = var.matrix_sync_device
     MATRIX_DEVICE_ACCOUNT     = var.matrix_enable_encryption
     MATRIX_PICKLE_KEY         = var.matrix_enable_encryption
     MATRIX_REPLIES_KEY        = var.matrix_enable_encryption

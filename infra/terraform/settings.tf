@@ -190,21 +190,61 @@ variable "matrix_membership" {
   }
 }
 
-variable "protected_members" {
-  description = "PROTECTED_MEMBERS: Matrix ids that no plan ever removes from a room."
-  type        = list(string)
-  default     = []
-
-  validation {
-    condition     = alltrue([for member in var.protected_members : can(regex("^@[^:\\s,]+:[^\\s,]+$", member))])
-    error_message = "Matrix ids such as @ada:example.org."
-  }
+variable "matrix_sync_device" {
+  description = "Whether the bot has a device that only watches, so that a sync reads what changed. Switch it on after scripts/setup matrix has made it: before, its token is not there."
+  type        = bool
+  default     = false
 }
 
 variable "auto_remove_from_indoc" {
   description = "AUTO_REMOVE_FROM_INDOC: whether newcomers are taken out of INDOC."
   type        = bool
   default     = true
+}
+
+variable "indoc_leave_after_join" {
+  description = "INDOC_LEAVE_AFTER_JOIN: whether newcomers stay in INDOC until they have joined a room of theirs."
+  type        = bool
+  default     = false
+}
+
+variable "indoc_clock" {
+  description = "INDOC_CLOCK: whether who stays in INDOC is nudged after indoc_nudge_hours and removed after indoc_remove_hours."
+  type        = bool
+  default     = false
+}
+
+variable "indoc_nudge_hours" {
+  description = "INDOC_NUDGE_HOURS: in INDOC until the nudge."
+  type        = number
+  default     = 20
+
+  validation {
+    condition     = var.indoc_nudge_hours > 0 && var.indoc_nudge_hours <= 8784
+    error_message = "Hours, above 0 and at most 8784."
+  }
+}
+
+variable "indoc_remove_hours" {
+  description = "INDOC_REMOVE_HOURS: in INDOC until the removal; above indoc_nudge_hours."
+  type        = number
+  default     = 24
+
+  validation {
+    condition     = var.indoc_remove_hours > 0 && var.indoc_remove_hours <= 8784
+    error_message = "Hours, above 0 and at most 8784."
+  }
+}
+
+variable "protected_members" {
+  description = "PROTECTED_MEMBERS: Matrix ids of people whom nothing removes by itself."
+  type        = list(string)
+  default     = []
+
+  validation {
+    condition     = alltrue([for member in var.protected_members : can(regex("^@[^:,\\s]+:[^,\\s]+$", member))])
+    error_message = "Matrix ids such as @ada:example.org."
+  }
 }
 
 variable "welcome_delay_seconds" {
@@ -222,6 +262,28 @@ variable "notice_without_device" {
   description = "NOTICE_WITHOUT_DEVICE: whether who has no device after 14 days gets one notice that is not encrypted."
   type        = bool
   default     = false
+}
+
+variable "recommend_min_score" {
+  description = "RECOMMEND_MIN_SCORE: rooms below this score are not recommended."
+  type        = number
+  default     = 20
+
+  validation {
+    condition     = var.recommend_min_score >= 0 && var.recommend_min_score <= 100
+    error_message = "A score, from 0 to 100."
+  }
+}
+
+variable "recommend_max_score" {
+  description = "RECOMMEND_MAX_SCORE: no recommended room gets a higher score."
+  type        = number
+  default     = 100
+
+  validation {
+    condition     = var.recommend_max_score >= 0 && var.recommend_max_score <= 100
+    error_message = "A score, from 0 to 100."
+  }
 }
 
 variable "tracing" {
@@ -263,10 +325,16 @@ locals {
     MATRIX_CA_BUNDLE         = var.matrix_ca_bundle
     MATRIX_ENABLE_ENCRYPTION = tostring(var.matrix_enable_encryption)
     MATRIX_MEMBERSHIP        = var.matrix_membership
-    PROTECTED_MEMBERS        = join(",", var.protected_members)
     AUTO_REMOVE_FROM_INDOC   = tostring(var.auto_remove_from_indoc)
+    INDOC_LEAVE_AFTER_JOIN   = tostring(var.indoc_leave_after_join)
+    INDOC_CLOCK              = var.indoc_clock ? "on" : "off"
+    INDOC_NUDGE_HOURS        = tostring(var.indoc_nudge_hours)
+    INDOC_REMOVE_HOURS       = tostring(var.indoc_remove_hours)
+    PROTECTED_MEMBERS        = join(",", var.protected_members)
     WELCOME_DELAY_SECONDS    = tostring(var.welcome_delay_seconds)
     NOTICE_WITHOUT_DEVICE    = tostring(var.notice_without_device)
+    RECOMMEND_MIN_SCORE      = tostring(var.recommend_min_score)
+    RECOMMEND_MAX_SCORE      = tostring(var.recommend_max_score)
 
     TRACING     = var.tracing ? "cloud" : "off"
     COST_PRICES = join(",", [for name, price in var.cost_prices : "${name}=${price}"])

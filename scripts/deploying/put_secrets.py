@@ -27,6 +27,7 @@ SET_UP = (
     "MATRIX_DEVICE_ACCOUNT",
     "MATRIX_PICKLE_KEY",
     "MATRIX_REPLIES_KEY",
+    "MATRIX_SYNC_ACCESS_TOKEN",
 )
 """Set-up asks for these, or makes them, when it is run."""
 

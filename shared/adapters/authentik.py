@@ -118,6 +118,7 @@ class AuthentikDirectory:
         active: bool | None = None,
         group: str = "",
         joined_after: datetime | None = None,
+        updated_after: datetime | None = None,
         page: int = 1,
         size: int = 50,
     ) -> Accounts:
@@ -127,6 +128,7 @@ class AuthentikDirectory:
             "is_active": None if active is None else str(active).lower(),
             "groups_by_name": group or None,
             "date_joined__gt": iso(joined_after) if joined_after else None,
+            "last_updated__gt": iso(updated_after) if updated_after else None,
         }
         params = {key: value for key, value in filters.items() if value is not None}
         paging = {"ordering": "date_joined,pk", "page": page, "page_size": min(size, PAGE_SIZE)}

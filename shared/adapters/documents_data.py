@@ -1,9 +1,10 @@
-"""Documents' data as JSON that both stores take: which values are allowed, and how a time is told
-from a text. The limits are Firestore's.
+"""Documents' data as JSON that both stores take: which values are allowed, and how times and bytes are told
+from texts. The limits are Firestore's.
 """
 
 from __future__ import annotations
 
+import base64
 import json
 import math
 import re
@@ -18,26 +19,34 @@ MAX_DEPTH: Final = 20
 MAX_NAME_BYTES: Final = 1500
 MISSING: Final = object()
 
-_TIME, _TEXT = "\x01", "\x02"
+_TIME, _TEXT, _HIGHEST = "\x01", "\x02", "\U0010ffff"
+_HIGH_TEXT, BYTES = _HIGHEST + "\x02", _HIGHEST + "\x03"
+"""How a text begins whose first letter is the last one of all, and how bytes do: above every text."""
+_SORTED = b"-0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz"
+_BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+_SPELT, _READ = bytes.maketrans(_BASE64, _SORTED), bytes.maketrans(_SORTED, _BASE64)
+"""Base64 in letters that sort as what they stand for."""
 _RESERVED = re.compile(r"__.*__", re.DOTALL)
 
 
 def tagged(value: Any, name: str = "data", depth: int = 0) -> Any:
-    """JSON for data: datetimes become strings that sort by time and before every other string.
-    Raises `Invalid` naming what no store could keep."""
+    """JSON for data: datetimes become strings that sort by time and before every other string, bytes such that sort
+    after every other. Raises `Invalid` naming what no store could keep."""
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, datetime):
         return _tagged_time(value, name)
     if isinstance(value, str):
         return _tagged_text(value, name)
+    if isinstance(value, bytes):
+        return BYTES + base64.b64encode(value).rstrip(b"=").translate(_SPELT).decode()
     if isinstance(value, int | float):
         return _tagged_number(value, name)
     if isinstance(value, dict):
         return _tagged_map(value, name, depth + 1)
     if isinstance(value, list | tuple):
         return _tagged_list(value, name, depth + 1)
-    raise Invalid.field(name, f"a {type(value).__name__} cannot be stored; use JSON values and datetimes")
+    raise Invalid.field(name, f"a {type(value).__name__} cannot be stored; use JSON values, datetimes and bytes")
 
 
 def _tagged_time(value: datetime, name: str) -> str:
@@ -49,6 +58,8 @@ def _tagged_time(value: datetime, name: str) -> str:
 def _tagged_text(value: str, name: str) -> str:
     if not is_unicode(value):
         raise Invalid.field(name, "is not valid Unicode")
+    if value.startswith(_HIGHEST):
+        return _HIGH_TEXT + value
     return value if value > _TEXT and value[0] > _TEXT else _TEXT + value
 
 
@@ -92,7 +103,9 @@ def untagged(value: Any) -> Any:
     if isinstance(value, str):
         if value.startswith(_TIME):
             return datetime.fromisoformat(value[1:])
-        return value.removeprefix(_TEXT)
+        if value.startswith(BYTES):
+            return base64.b64decode(value[2:].encode().translate(_READ) + b"=" * (-len(value[2:]) % 4))
+        return value.removeprefix(_HIGH_TEXT).removeprefix(_TEXT)
     if isinstance(value, dict):
         return {key: untagged(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -103,6 +116,15 @@ def untagged(value: Any) -> Any:
 def dumps(tagged_value: Any) -> str:
     """One spelling per value, so that equal data are equal text."""
     return json.dumps(tagged_value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+
+
+def surplus(tagged_value: Any) -> int:
+    """By how much the JSON is longer than what the store of production counts: bytes are longer as text."""
+    if isinstance(tagged_value, str):
+        return len(tagged_value) - len(BYTES) - len(tagged_value[2:]) * 3 // 4 if tagged_value.startswith(BYTES) else 0
+    if isinstance(tagged_value, dict):
+        return sum(map(surplus, tagged_value.values()))
+    return sum(map(surplus, tagged_value)) if isinstance(tagged_value, list) else 0
 
 
 def lookup(data: Data, field: str) -> Any:

@@ -1,8 +1,8 @@
-"""`Chat` on a Matrix homeserver, through matrix-nio. Never a sync: each method asks what it needs.
+"""`Chat` on a Matrix homeserver, through matrix-nio. No sync but `changes`: each method asks what it needs.
 
 One call to the homeserver each: `invite`, `invite_directly`, `kick`, `membership`, `has_profile`,
-`is_encrypted`, `send`, `create_direct_room`, `resolve`, `joined_rooms`, `room` and both of
-`direct_rooms`, and `entry`. `whoami` asks once in a life, `power` two times for a new room and once after that,
+`is_encrypted`, `send`, `create_direct_room`, `resolve`, `joined_rooms`, `room`, `state`, `changes`, `entry` and both of
+`direct_rooms`. `whoami` asks once in a life, `power` two times for a new room and once after that,
 `find_sent` at most twice. Encryption is off in nio: it would keep a store and need a sync.
 """
 
@@ -15,12 +15,14 @@ from nio import RoomPreset
 
 from shared.adapters.matrix_check import self_check
 from shared.adapters.matrix_client import CLIENT, StrictClient, ask, connect, path_of
+from shared.adapters.matrix_errors import nonsense
 from shared.adapters.matrix_keys import MatrixKeys
 from shared.adapters.matrix_listing import RoomReader
 from shared.adapters.matrix_power import MatrixPower
-from shared.adapters.matrix_rooms import Creation, creation_of, event_with, power_of
+from shared.adapters.matrix_rooms import Creation, creation_of, event_with, power_of, residents_of
+from shared.adapters.matrix_watch import StateReader
 from shared.domain.errors import NotFound, Refused
-from shared.ports import Data, Finding, Identity, Membership, Power, Room
+from shared.ports import Changes, Data, Finding, Identity, Membership, Power, Resident, Room, StateEvent
 
 ENCRYPTION = {"type": "m.room.encryption", "state_key": "", "content": {"algorithm": "m.megolm.v1.aes-sha2"}}
 
@@ -44,6 +46,7 @@ class MatrixChat(MatrixPower, MatrixKeys):
         self._nio: StrictClient | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._reader = RoomReader(lambda: self.client, admin_api)
+        self._states = StateReader(lambda: self.client, user_id)
         self._identity: Identity | None = None
         self._creations: dict[str, Creation] = {}
         self._changing: dict[str, asyncio.Lock] = {}
@@ -167,6 +170,24 @@ class MatrixChat(MatrixPower, MatrixKeys):
     async def rooms_of(self, user_id: str) -> list[Room]:
         """Without topics where the admin API answers."""
         return await self._reader.rooms_of(user_id)
+
+    async def residents(self, room_id: str) -> list[Resident]:
+        members = self.client.call("GET", f"{path_of(CLIENT, 'rooms', room_id, 'members')}?membership=join")
+        levels = self.client.state(room_id, "m.room.power_levels")
+        said, known, creation = await asyncio.gather(members, levels, self._creation(room_id))
+        chunk = said.data.get("chunk")
+        if not isinstance(chunk, list):
+            raise nonsense(200)
+        return residents_of(chunk, known, creation)
+
+    async def joined_among(self, user_id: str, rooms: Sequence[str]) -> set[str]:
+        return await self._reader.joined_among(user_id, rooms)
+
+    async def state(self, room_id: str) -> list[StateEvent]:
+        return await self._states.state(room_id)
+
+    async def changes(self, since: str | None) -> Changes:
+        return await self._states.changes(since)
 
     async def direct_rooms(self) -> dict[str, list[str]]:
         try:

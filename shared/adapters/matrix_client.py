@@ -34,6 +34,13 @@ class Answer(Response):  # type: ignore[misc]  # nio carries no types
         return self.transport_response.headers
 
 
+@dataclass
+class Body(Response):  # type: ignore[misc]  # nio carries no types
+    """An answer that its reader parses: large, and of known shape."""
+
+    raw: bytes = b""
+
+
 class StrictClient(AsyncClient):  # type: ignore[misc]  # nio carries no types
     """By itself nio takes a proxy's web page for a success of every call whose answer is `{}` (invite,
     kick), and returns the errors it does see. Here both are exceptions, before nio looks."""
@@ -42,7 +49,10 @@ class StrictClient(AsyncClient):  # type: ignore[misc]  # nio carries no types
         self, response_class: Any, transport_response: Any, data: Any = None, **_: Any
     ) -> Any:
         """The parsed answer, or raises our own error. Downloads are not supported."""
-        status, answer = transport_response.status, parsed(await transport_response.read())
+        status, body = transport_response.status, await transport_response.read()
+        if response_class is Body and 200 <= status < 300:
+            return Body(body)
+        answer = parsed(body)
         if not 200 <= status < 300:
             raise error_of(status, answer, transport_response.headers)
         if not isinstance(answer, dict):
@@ -57,6 +67,10 @@ class StrictClient(AsyncClient):  # type: ignore[misc]  # nio carries no types
         """For what nio has no method for; `path` as made by `path_of`."""
         answer: Answer = await ask(self._send(Answer, method, path, None if body is None else json.dumps(body)))
         return answer
+
+    async def body(self, path: str, timeout: float) -> bytes:  # noqa: ASYNC109 - aiohttp keeps it
+        """GETs an answer of which only the status was looked at. `timeout`: seconds for the whole call."""
+        return bytes((await ask(self._send(Body, "GET", path, timeout=timeout))).raw)
 
     async def state(self, room_id: str, event_type: str, state_key: str = "") -> dict[str, Any] | None:
         """A state event's content, None when the room has no such event. One call."""

@@ -57,6 +57,11 @@ def error_of(status: int, answer: Any, headers: Mapping[str, str]) -> MusterErro
     return Refused(words, _FIXES.get(code, ""), code)
 
 
+def forbidden(said: str) -> Refused:
+    """As the homeserver itself would put it."""
+    return Refused(f"the homeserver refused: {said} (M_FORBIDDEN)", _FIXES["M_FORBIDDEN"], "M_FORBIDDEN")
+
+
 def nonsense(status: int) -> Unreachable:
     """An answer that is not what a homeserver says: a proxy's page, half a JSON, another program."""
     return Unreachable(NEIGHBOUR, f"HTTP {status} with an answer that is no Matrix homeserver's", _CHECK_ADDRESS)

@@ -51,6 +51,10 @@ class RoomReader:
             theirs = await self._members_rooms(mine, user_id)
         return await self._described([room_id for room_id in mine if room_id in theirs], listed)
 
+    async def joined_among(self, user_id: str, rooms: Sequence[str]) -> set[str]:
+        theirs = await self._joined_by(user_id)
+        return await self._members_rooms(rooms, user_id) if theirs is None else theirs & set(rooms)
+
     async def _joined_by(self, user_id: str) -> set[str] | None:
         answer = await self._admin_call("users", user_id, "joined_rooms")
         return None if answer is None else set(answer["joined_rooms"])

@@ -6,11 +6,11 @@ from shared.adapters.matrix_client import CLIENT, connect, path_of
 from shared.domain.errors import Misconfigured, NotFound, Refused
 from shared.ports import Identity
 
-DEVICE_NAME, SECONDS = "Muster", 15.0
+SECONDS = 15.0
 
 
 async def log_in(
-    homeserver: str, user_id: str, password: str, ca_bundle: str | None, verify: bool
+    homeserver: str, user_id: str, password: str, ca_bundle: str | None, verify: bool, device_name: str
 ) -> tuple[Identity, str]:
     """Who that is, and its access token. Raises `Misconfigured` for a wrong password."""
     client = connect(homeserver, "", user_id, ca_bundle, verify, SECONDS)
@@ -18,7 +18,7 @@ async def log_in(
         "type": "m.login.password",
         "identifier": {"type": "m.id.user", "user": user_id},
         "password": password,
-        "initial_device_display_name": DEVICE_NAME,
+        "initial_device_display_name": device_name,
     }
     try:
         said = (await client.call("POST", path_of(CLIENT, "login"), body)).data

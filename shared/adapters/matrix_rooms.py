@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from msgspec import Struct
 
-from shared.ports import Entry, Levels, Power, Room
+from shared.ports import Entry, Levels, Power, Resident, Room
+
+EPOCH = datetime.fromtimestamp(0, UTC)
+LATEST = 4_102_444_800_000
+"""Milliseconds until 2100: another homeserver's clock may say anything."""
 
 
 class Creation(Struct, frozen=True):
@@ -59,6 +64,26 @@ def entry_of(said: Mapping[str, Any] | None) -> Entry:
     conditions = [each for each in allow if isinstance(each, dict)] if isinstance(allow, list) else []
     rooms = [each.get("room_id") for each in conditions if each.get("type") == "m.room_membership"]
     return Entry(str((said or {}).get("join_rule") or "invite"), tuple(room for room in rooms if isinstance(room, str)))
+
+
+def residents_of(
+    members: Iterable[Mapping[str, Any]], levels: Mapping[str, Any] | None, creation: Creation
+) -> list[Resident]:
+    """From the m.room.member events of those who have joined; what is malformed is left out."""
+    known, found = levels_of(levels, creation), []
+    for event in (each for each in members if isinstance(each, Mapping)):
+        user, content, at = event.get("state_key"), event.get("content"), event.get("origin_server_ts")
+        if not isinstance(user, str) or not isinstance(content, Mapping) or content.get("membership") != "join":
+            continue
+        name = content.get("displayname")
+        since = datetime.fromtimestamp(min(max(at, 0), LATEST) / 1000, UTC) if type(at) is int else EPOCH
+        shown = name if isinstance(name, str) and name.strip() else _local(user)
+        found.append(Resident(user, shown, since, known.of(user)))
+    return sorted(found, key=lambda resident: (resident.since, resident.user_id))
+
+
+def _local(user_id: str) -> str:
+    return user_id[1:].partition(":")[0]
 
 
 def room_of_summary(summary: Mapping[str, Any]) -> Room:

@@ -14,7 +14,7 @@ from typing import Any, Final, TypeVar
 
 from shared.adapters import sqlite_conditions as conditions
 from shared.adapters.documents_common import check_path, check_query, check_writes, cursor_after, field_parts, position
-from shared.adapters.documents_data import dumps, tagged, untagged
+from shared.adapters.documents_data import dumps, surplus, tagged, untagged
 from shared.domain.errors import Outpaced, Refused, Unreachable
 from shared.ports import Create, Data, Delete, Document, Increment, Page, Put, Query, Replace, Write
 
@@ -185,7 +185,8 @@ def _keep(db: sqlite3.Connection, key: str, data: Data, stored: Row | None) -> s
     text = dumps(data)
     if stored and stored[1] == text:
         return stored[2]
-    if len(text.encode()) > MAX_BYTES:
+    size = len(text.encode())
+    if size > MAX_BYTES and size - surplus(data) > MAX_BYTES:
         raise Refused("a document is larger than 1 MiB", "Split it into several documents.")
     collection = key.rpartition("\x01")[0].replace("\x01", "/")
     expiry = data.get("expire_at")

@@ -1,5 +1,5 @@
 """Queries over JSON documents as SQL, with Firestore's rules: a comparison finds only values of its
-own type; null < booleans < numbers < times < texts < lists < maps; a missing field is not found.
+own type; null < booleans < numbers < times < texts < bytes < lists < maps; a missing field is not found.
 
 Column names: `data` is the tagged JSON, `path` the sort key. Values are always bound; field names
 are checked by `field_parts` and quoted here.
@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from shared.adapters.documents_common import field_parts, ordering
-from shared.adapters.documents_data import dumps, tagged
+from shared.adapters.documents_data import BYTES, dumps, tagged
 from shared.ports import Query
 
 Condition = tuple[str, list[Any]]
@@ -67,7 +67,12 @@ def _compared(kind: str, content: str, op: str, value: Any) -> Condition:
     if isinstance(value, datetime):
         return f"({kind} = 'text' AND {content} {op} ? AND {content} < char(2))", [tagged(value)]
     if isinstance(value, str):
-        return f"({kind} = 'text' AND {content} {op} ? AND {content} >= char(2))", [tagged(value)]
+        return f"({kind} = 'text' AND {content} {op} ? AND {content} >= char(2) AND {content} < ?)", [
+            tagged(value),
+            BYTES,
+        ]
+    if isinstance(value, bytes):
+        return f"({kind} = 'text' AND {content} {op} ? AND {content} >= ?)", [tagged(value), BYTES]
     name = "object" if isinstance(value, dict) else "array"
     content = content if content != "atom" else "value"  # json_each has no atom for lists and maps
     return f"({kind} = '{name}' AND {content} {op} ?)", [dumps(tagged(value))]
@@ -98,7 +103,7 @@ def _sorted_by(field: str) -> tuple[str, str]:
 def _rank(value: Any) -> int:
     if value is None or isinstance(value, bool):
         return 0 if value is None else 1
-    kinds: list[tuple[Any, int]] = [((int, float), 2), ((str, datetime), 3), (list, 4)]
+    kinds: list[tuple[Any, int]] = [((int, float), 2), ((str, datetime, bytes), 3), (list, 4)]
     return next((rank for kind, rank in kinds if isinstance(value, kind)), 5)
 
 

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from shared.domain import ids
-from shared.domain.onboarding import OnboardingState, Step
+from shared.domain.onboarding import ENDED, OnboardingState, Step
 from shared.domain.records import Record
+
+STAGES = ("deactivate", "removal_message", "removal")
+"""Of a job that takes somebody out: what comes after what. The next begins when the one before has ended in any way."""
 
 
 class Job(Record, frozen=True, kw_only=True):
-    """`kind`: "invite" or "remove"; "plan" or "undo": its steps make jobs of kind "member", one for each whom the plan
-    concerns, which are `part_of` it, from that `part` of the plan. `matrix_id`: whom it concerns. `actor`: the admin.
+    """`kind`: "invite", "remove" or "offboard"; "plan" or "undo": its steps make jobs of kind "member", one for each
+    whom the plan concerns, which are `part_of` it, from that `part` of the plan. `matrix_id`: whom it concerns.
+    `actor`: the admin. `account_pk`: of an off-boarding, in Authentik. `message`: said to them before;
+    `message_required`: nothing is done unless it was. `not_before`: when the first removal may be. `notes`: what the
+    admin should know of how it was decided.
     `state` repeats, for queries, what the steps add up to."""
 
     id: str
@@ -27,6 +34,11 @@ class Job(Record, frozen=True, kw_only=True):
     part: int = 0
     pace_interval: float = 0.0
     pace_until: datetime | None = None
+    account_pk: int = 0
+    message: str = ""
+    message_required: bool = False
+    not_before: datetime | None = None
+    notes: tuple[str, ...] = ()
 
 
 KINDS = {"invite": "room", "remove": "removal"}
@@ -34,15 +46,43 @@ KINDS = {"invite": "room", "remove": "removal"}
 
 def job_steps(job: Job, rooms: tuple[str, ...]) -> list[Step]:
     """One step a room, all ready to start."""
-    kind = KINDS[job.kind]
-    return [
-        Step(
-            parent=f"jobs/{job.id}",
-            name=ids.room_step(room),
-            kind=kind,
-            room=room,
-            due_at=job.created_at,
-            updated_at=job.created_at,
-        )
-        for room in dict.fromkeys(rooms)
-    ]
+    return [_step(job, KINDS[job.kind], ids.room_step(room), room) for room in dict.fromkeys(rooms)]
+
+
+def leaving_steps(job: Job, where: Mapping[str, Iterable[str]]) -> list[Step]:
+    """Of a job that takes somebody out: `where` has, for each of their Matrix ids, the rooms. The first stage that
+    there is starts at once, the others wait for it."""
+    steps = [_step(job, "deactivate", "deactivate")] if job.account_pk else []
+    if job.message and job.matrix_id:
+        steps.append(_step(job, "removal_message", "removal_message"))
+    for member, rooms in where.items():
+        steps += [_removal(job, member, room) for room in dict.fromkeys(rooms)]
+    first = next((stage for stage in STAGES if any(step.kind == stage for step in steps)), "")
+    return [step if step.kind == first else step.but(state="pending", due_at=None) for step in steps]
+
+
+def _removal(job: Job, member: str, room: str) -> Step:
+    """A second Matrix id of the same person has steps of its own."""
+    name = ids.room_step(room)
+    if member == job.matrix_id:
+        return _step(job, "removal", name, room)
+    return _step(job, "removal", f"{name}~{ids.digest('member', member, length=8)}", room).but(matrix_id=member)
+
+
+def _step(job: Job, kind: str, name: str, room: str = "") -> Step:
+    return Step(
+        parent=f"jobs/{job.id}", name=name, kind=kind, room=room, due_at=job.created_at, updated_at=job.created_at
+    )
+
+
+def next_stage(job: Job, ended: Step, pending: Sequence[Step], now: datetime) -> list[Step]:
+    """What the end of a stage starts: the pending steps of the next one. Where the message was required and could not
+    be said, nobody is removed."""
+    if ended.kind not in STAGES[:-1] or ended.state not in ENDED:
+        return []
+    if ended.kind == "removal_message" and ended.state != "done" and job.message_required:
+        reason = {"reason": "not removed, as was asked: the message before it could not be said"}
+        return [step.ended("skipped", now, result=reason) for step in pending if step.kind == "removal"]
+    following = next((stage for stage in STAGES if any(step.kind == stage for step in pending)), "")
+    at = max(now, job.not_before or now)
+    return [step.scheduled(at, anew=False) for step in pending if step.kind == following]

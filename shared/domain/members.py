@@ -15,6 +15,7 @@ MemberId = NewType("MemberId", str)
 
 LOCALPART = re.compile(r"[a-z0-9._=/+-]+")
 USERNAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+USERNAME_FORM = "expected 1 to 64 of a-z, 0-9, dot, dash and underscore"
 WORDS = (
     "acorn amber apple aspen autumn badger bamboo basil beacon birch bison breeze brook cactus candle canyon "
     "cedar cherry clover cobalt comet copper coral cotton cricket crystal daisy dawn delta dolphin dune eagle "

@@ -26,6 +26,23 @@ def content(plain: str, html: str, marker: str, mentions: tuple[str, ...] = ()) 
     }
 
 
+def plainly(text: str, marker: str) -> dict[str, Any]:
+    """An admin's own words: each line a paragraph, nothing in them is markup."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    return content(text, "".join(f"<p>{escape(line)}</p>" for line in lines), marker)
+
+
+def nudge(user_id: str, name: str, text: str, marker: str) -> dict[str, Any]:
+    return content(f"{name}: {text}", f"{mention(user_id, name)}: {escape(text)}", marker, (user_id,))
+
+
+def reminder(user_id: str, name: str, marker: str, *, last: bool) -> dict[str, Any]:
+    """For whoever stays in INDOC until they are in a room of theirs."""
+    rest = ", your rooms are waiting among your invites: accept one that you like, and I will see you out of this one."
+    rest += " If you do not find them, ask here: somebody will help." if last else ""
+    return content(f"{name}{rest}", f"{mention(user_id, name)}{escape(rest)}", marker, (user_id,))
+
+
 def farewell(user_id: str, name: str, marker: str) -> dict[str, Any]:
     rest = ", you are all set. Your rooms are waiting among your invites, and I will see you out of this one. Welcome!"
     return content(f"{name}{rest}", f"{mention(user_id, name)}{escape(rest)}", marker, (user_id,))

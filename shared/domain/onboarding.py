@@ -30,6 +30,10 @@ ENTRY_POINTS: Mapping[str, str] = {
     "removal": "remove_from_room",
     "level": "set_power_level",
     "spread": "apply_plan",
+    "removal_message": "deliver_welcome",
+    "indoc_nudge": "remove_from_indoc",
+    "indoc_expiry": "remove_from_indoc",
+    "import": "update_account",
 }
 """Each kind of step and the entry point that runs it."""
 
@@ -76,11 +80,11 @@ class Onboarding(Record, frozen=True, kw_only=True):
 
 
 class Step(Record, frozen=True, kw_only=True):
-    """`parent`: "onboardings/{id}" or "jobs/{id}". `due_at`: scheduled: when its task runs; running:
-    when the claim lapses; waiting: when we look again; else None. `faults`: passing faults so far.
-    `waits_for`: "", "person", "indoc", "device", "join", "room" or a neighbour. `sent_*`: the
-    transaction of a message.
-    `wanted`: what it is to bring about beyond its room, such as a level, and what must still hold before it acts.
+    """`parent`: "onboardings/{id}", "jobs/{id}" or "indoc/{id}". `matrix_id`: whom it concerns, where that is not the
+    parent's. `due_at`: scheduled: when its task runs; running: when the claim lapses; waiting: when we look again;
+    else None. `faults`: passing faults so far. `waits_for`: "", "person", "indoc", "device", "join", "room", "target"
+    or a neighbour. `sent_*`: the transaction of a message. `wanted`: what it is to bring about beyond its room, such as
+    a level, and what must still hold before it acts.
     `code`: of a refusal; of one that waits for a device, the ids of those that were of no use."""
 
     parent: str
@@ -88,6 +92,7 @@ class Step(Record, frozen=True, kw_only=True):
     kind: str
     state: State = "scheduled"
     room: str = ""
+    matrix_id: str = ""
     attempts: int = 0
     faults: int = 0
     generation: int = 0

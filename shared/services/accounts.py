@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from shared.domain.errors import Invalid, Refused, TryLater
+from shared.domain.errors import Invalid, NotFound, Refused, TryLater
+from shared.domain.jobs import Job
 from shared.domain.onboarding import OPEN, Onboarding
 from shared.services import invites
 from shared.services.groups import all_groups, find, is_guarded
@@ -43,11 +44,25 @@ async def close_invitation(act: Act) -> Ending:
 
 
 async def deactivate(act: Act) -> Ending:
-    """While a person looks at it, the account lets nobody in. Approved meanwhile: nothing to do."""
+    """While a person looks at it, or from now on, the account lets nobody in. Approved meanwhile: nothing to do."""
+    if isinstance(act.parent, Job):
+        return await _offboarded(act, act.parent.account_pk)
     onboarding = _onboarding(act)
     if onboarding.hold == "approved":
         return Skipped("approved before it was deactivated")
     account = await (await act.ports.directory()).update_account(onboarding.account_pk, active=False)
+    return Done({"active": account.active})
+
+
+async def _offboarded(act: Act, pk: int) -> Ending:
+    """For a job. A superuser was refused at its start; one who has become one since is left to Authentik."""
+    directory = await act.ports.directory()
+    try:
+        if (await directory.account(pk)).superuser:
+            raise Refused("they are a superuser by now", "Deactivate administrators in Authentik itself.", "SUPERUSER")
+    except NotFound:
+        return Skipped("the account is gone from Authentik")
+    account = await directory.update_account(pk, active=False)
     return Done({"active": account.active})
 
 

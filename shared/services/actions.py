@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from shared.domain.onboarding import ENTRY_POINTS
-from shared.services import accounts, entering, messaging, plan_acts, plan_jobs, powers, rooms
+from shared.services import (
+    accounts,
+    entering,
+    import_lines,
+    indoc_clock,
+    messaging,
+    plan_acts,
+    plan_jobs,
+    powers,
+    removals,
+    rooms,
+)
 from shared.services.notices import or_notice
 from shared.services.plan_acts import verified
 from shared.services.steps import Action
@@ -23,6 +34,10 @@ ACTIONS: Mapping[str, Action] = {
     "removal": verified(rooms.remove_from_room, plan_acts.leaving),
     "level": verified(powers.give_level, plan_acts.leveling),
     "spread": plan_jobs.spread,
+    "removal_message": removals.say_before,
+    "indoc_nudge": indoc_clock.nudge,
+    "indoc_expiry": indoc_clock.expire,
+    "import": import_lines.make_lines,
 }
 
 

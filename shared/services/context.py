@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
 from msgspec import Struct
 
-from shared.ports import Chat, Directory, Documents, Finding, Keys, Opener, Sealer, TaskQueue
+from shared.domain.recommending import Passage
+from shared.ports import Chat, Directory, Documents, Finding, Keys, Opener, Sealer, TaskQueue, TextIndex
 
 T = TypeVar("T")
 log = logging.getLogger("muster")
@@ -31,7 +32,13 @@ class Policy(Struct, frozen=True):
     notice: bool = False
     puppets: tuple[str, ...] = ()
     membership: str = "invite"
+    leave_after_join: bool = False
+    clock: bool = False
+    nudge_hours: float = 20.0
+    remove_hours: float = 24.0
     protected: tuple[str, ...] = ()
+    recommend_least: float = 20.0
+    recommend_most: float = 100.0
 
 
 class Ports(Protocol):
@@ -56,11 +63,19 @@ class Ports(Protocol):
 
     async def directory(self) -> Directory: ...
     async def chat(self) -> Chat: ...
+    async def watcher(self) -> Chat | None:
+        """The same bot on a device of its own, for `Chat.changes`; None where it has none: then every room is read."""
+        ...
+
     async def keys(self) -> Keys: ...
     async def sealer(self) -> Sealer: ...
     async def opener(self) -> Opener: ...
     async def check_device(self) -> list[Finding]:
         """Whether token, account and device of the bot belong together, and the device is cross-signed."""
+        ...
+
+    def index(self, passages: Sequence[Passage], weights: Mapping[str, float]) -> TextIndex:
+        """Of these passages and no others, each column by its weight. Takes a while for thousands of them."""
         ...
 
     def now(self) -> datetime: ...

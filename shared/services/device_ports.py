@@ -76,11 +76,11 @@ class Vault(Protocol):
 
 
 class Bench(Struct, frozen=True):
-    """`connect`: the homeserver's part, by access token. `log_in`: with the bot's password, as a new device;
-    answers who that is, and its access token."""
+    """`connect`: the homeserver's part, by access token. `log_in`: with the bot's password, as a new device of that
+    name; answers who that is, and its access token."""
 
     user_id: str
     vault: Vault
     crafts: Crafts
     connect: Callable[[str], Keys]
-    log_in: Callable[[str], Awaitable[tuple[Identity, str]]]
+    log_in: Callable[[str, str], Awaitable[tuple[Identity, str]]]

@@ -35,6 +35,9 @@ ACCOUNT, PICKLE_KEY, REPLIES_KEY, TOKEN, PASSWORD = (
     "MATRIX_PASSWORD",
 )
 
+SENDS = "Muster"
+"""The device's name, as others see it."""
+
 
 class Outcome(Struct):
     """`changed`: what was done, in words, empty when all was well already. `ed25519`: the device's fingerprint."""
@@ -91,7 +94,7 @@ async def _log_in(bench: Bench, outcome: Outcome) -> None:
     password = await bench.vault.read(PASSWORD)
     if not password:
         raise Misconfigured(f"a new device needs {PASSWORD}", "Set it for this one run. Nothing was changed.")
-    who, token = await bench.log_in(password)
+    who, token = await bench.log_in(password, SENDS)
     if who.user_id != bench.user_id:
         raise _another_user(bench, who)
     await _make(bench, who, outcome, token)

@@ -26,6 +26,7 @@ from shared.repositories import steps_of as read_steps
 from shared.services import bundles
 from shared.services.context import Actor, Ports, note
 from shared.services.matrix_ids import vouched
+from shared.services.stopping import was_offboarded
 from shared.services.tasks import again_when_outpaced, enqueue
 
 Kind = Literal["accepted", "known", "ignored"]
@@ -72,6 +73,8 @@ async def enroll(ports: Ports, hint: Hint, actor: Actor) -> Verdict:
     account = await _reread(ports, hint)
     if account is None:
         return await ignored(ports, hint, actor, "the account is gone")
+    if await was_offboarded(ports, account.pk):
+        return await ignored(ports, hint, actor, "they were off-boarded before they had an onboarding")
     within(onboarding=ids.onboarding_id(account.uid))
     verdict = await begin(ports, account, Start("webhook", actor, event_id=hint.event_id))
     return await _known(ports, hint, actor, verdict.onboarding, verdict) if verdict.kind == "known" else verdict

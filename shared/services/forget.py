@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from shared.domain.audit import audit
 from shared.domain.errors import Conflict, NotFound
+from shared.domain.indoc import pause_path
 from shared.domain.onboarding import Onboarding
 from shared.ports import Delete, Document, Documents, Op, Query
 from shared.repositories import ONBOARDINGS, audit_write, every
@@ -42,12 +43,17 @@ async def traces(ports: Ports, onboarding_id: str) -> Traces:
     people = sorted({onboarding.matrix_id, *(str(letter.data["matrix_id"]) for letter in letters)} - {""})
     letters += await _found(documents, "letters", "matrix_id", people)
     jobs = await _any(documents, "jobs", "matrix_id", people)
+    jobs += await _any(documents, "jobs", "account_pk", [onboarding.account_pk])
+    stays = await _any(documents, "indoc", "matrix_id", people)
     invites = [item.path for item in await _invites(documents, onboarding)]
     found = [
         *[path for letter in letters for path in await _below(documents, letter.path, "parts", "shares")],
         *[letter.path for letter in letters],
         *[path for job in jobs for path in await _below(documents, job, "steps")],
         *jobs,
+        *[path for stay in stays for path in await _below(documents, stay, "steps")],
+        *stays,
+        *await _there(documents, [pause_path(person) for person in people]),
         *await _any(documents, "to_device", "sender", people),
         *await _any(documents, "room_keys", "user_id", people),
         *await _any(documents, "replies", "matrix_id", people),

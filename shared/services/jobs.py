@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from msgspec import Struct
 
 from shared.domain import ids, members
 from shared.domain.audit import audit
 from shared.domain.errors import Conflict, Invalid, Outpaced
-from shared.domain.jobs import Job, job_steps
+from shared.domain.jobs import Job, job_steps, leaving_steps
+from shared.domain.members import MemberId
 from shared.domain.onboarding import OnboardingState, Step, derived_state
 from shared.ports import Create, Op
 from shared.repositories import JOBS, Listing, audit_write
 from shared.repositories import steps_of as read_steps
 from shared.services.context import Actor, Ports
+from shared.services.removals import Words, all_foreseen, onboarding_of, refuse_the_bot, worded
 from shared.services.rooms import managed_of
 from shared.services.tasks import enqueue
 
-MAX_ROOMS = 450
+MAX_STEPS = 450
 """A job, its steps and its audit record are one batch, and a batch holds 500 writes."""
 
 
@@ -32,7 +35,8 @@ class JobView(Struct, frozen=True):
 
 
 class Wanted(Struct, frozen=True):
-    """`kind`: "invite" or "remove". `rooms` empty, for a removal: every room of the bot they are in."""
+    """`kind`: "invite" or "remove". `rooms` empty, for a removal: every room of the bot they are in. `words`: what a
+    removal says beyond its reason."""
 
     kind: str
     matrix_id: str
@@ -40,18 +44,17 @@ class Wanted(Struct, frozen=True):
     reason: str = ""
     key: str = ""
     body: str = ""
+    words: Words = Words()
 
 
 async def start(ports: Ports, actor: Actor, wanted: Wanted, *, dry_run: bool = False) -> JobView:
-    """Raises `Invalid`, and `Conflict` for a key used with another body."""
+    """Raises `Invalid`, and `Conflict` for a key used with another body. A removal from everywhere is decided by what
+    the homeserver says now: raises `TryLater` where it does not. Its dry run shows which room would come to nothing."""
     member = members.member_id(wanted.matrix_id)
-    name = ids.keyed_id("job", actor.name, f"rooms/{wanted.kind}", wanted.key or f"{ports.chance():032x}")
-    known = await JOBS.find(ports.documents, name) if wanted.key else None
+    name = job_id(ports, actor, f"rooms/{wanted.kind}", wanted.key)
+    known = await repeated(ports, name, wanted.key, wanted.body)
     if known:
-        return await _repeated(ports, known.record, wanted)
-    rooms = wanted.rooms or await _everywhere(ports, member, wanted.kind)
-    if len(rooms) > MAX_ROOMS:
-        raise Invalid.field("rooms", f"expected at most {MAX_ROOMS}")
+        return known
     job = Job(
         id=name,
         kind=wanted.kind,
@@ -61,34 +64,65 @@ async def start(ports: Ports, actor: Actor, wanted: Wanted, *, dry_run: bool = F
         reason=wanted.reason,
         request=wanted.body,
     )
-    steps = job_steps(job, rooms)
-    job = job.but(state=derived_state("", steps), finished_at=None if steps else job.created_at)
+    if wanted.kind == "remove":
+        job, steps = await _removal(ports, job, member, wanted)
+    else:
+        steps = job_steps(job, _named(wanted))
     if dry_run:
-        return JobView(job, steps)
-    record = audit(ports.now(), actor.name, f"rooms.{wanted.kind}", member, name, source=actor.source)
-    detail = {"job": name, "rooms": list(rooms), "reason": wanted.reason}
+        steps = await all_foreseen(ports, job, steps)
+        return JobView(job.but(state=derived_state("", steps)), steps)
+    return await begun(ports, actor, job, steps, f"rooms.{wanted.kind}")
+
+
+async def _removal(ports: Ports, job: Job, member: MemberId, wanted: Wanted) -> tuple[Job, list[Step]]:
+    await refuse_the_bot(ports, member)
+    words, who = wanted.words, None
+    if "{" in wanted.reason + words.message or words.template:
+        who = await onboarding_of(ports, member)
+    asked = Words(wanted.reason, words.template, words.message, words.required)
+    reason, message = await worded(ports, asked, member, who.username if who else "", who.name if who else "")
+    rooms = wanted.rooms or tuple(room.room_id for room in await managed_of(ports, member))
+    job = job.but(reason=reason, message=message if rooms else "", message_required=words.required)
+    return job, leaving_steps(job, {member: rooms})
+
+
+def _named(wanted: Wanted) -> tuple[str, ...]:
+    if not wanted.rooms:
+        raise Invalid.field("rooms", "expected at least one room")
+    return wanted.rooms
+
+
+def job_id(ports: Ports, actor: Actor, route: str, key: str) -> str:
+    return ids.keyed_id("job", actor.name, route, key or f"{ports.chance():032x}")
+
+
+async def repeated(ports: Ports, name: str, key: str, body: str) -> JobView | None:
+    """The job that this key has made before. Raises `Conflict` where that was asked for with another body."""
+    known = await JOBS.find(ports.documents, name) if key else None
+    return await _the_same(ports, known.record, body) if known else None
+
+
+async def begun(ports: Ports, actor: Actor, job: Job, steps: Sequence[Step], action: str, **detail: Any) -> JobView:
+    """Job, steps and audit in one batch; then the tasks. Under a key that another request has just used: that one's."""
+    if len(steps) > MAX_STEPS:
+        raise Invalid.field("rooms", f"expected at most {MAX_STEPS}")
+    job = job.but(state=derived_state("", steps), finished_at=None if steps else job.created_at)
+    rooms = list(dict.fromkeys(step.room for step in steps if step.room))
+    record = audit(ports.now(), actor.name, action, job.matrix_id, job.id, source=actor.source)
+    record = record.but(detail={"job": job.id, "rooms": rooms, "reason": job.reason} | detail)
+    creations = [Create(step.path, step.data()) for step in steps]
     try:
-        await ports.documents.write(
-            JOBS.create(job, name),
-            *(Create(step.path, step.data()) for step in steps),
-            audit_write(record.but(detail=detail)),
-        )
+        await ports.documents.write(JOBS.create(job, job.id), *creations, audit_write(record))
     except Outpaced:  # the same key at the same moment
-        return await _repeated(ports, (await JOBS.get(ports.documents, name)).record, wanted)
+        return await _the_same(ports, (await JOBS.get(ports.documents, job.id)).record, job.request)
     await enqueue(ports, steps)
     return JobView(job, steps)
 
 
-async def _repeated(ports: Ports, known: Job, wanted: Wanted) -> JobView:
-    if known.request != wanted.body:
+async def _the_same(ports: Ports, known: Job, body: str) -> JobView:
+    if known.request != body:
         raise Conflict("this Idempotency-Key was used with another body", "Use a new key for a new job.")
     return await view(ports, known.id)
-
-
-async def _everywhere(ports: Ports, member: str, kind: str) -> tuple[str, ...]:
-    if kind != "remove":
-        raise Invalid.field("rooms", "expected at least one room")
-    return tuple(room.room_id for room in await managed_of(ports, member))
 
 
 async def listing(ports: Ports, part_of: str, state: str, limit: int, cursor: str | None) -> Listing[Job]:

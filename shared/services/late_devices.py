@@ -38,7 +38,7 @@ async def first_devices(ports: Ports) -> int:
     next look. A device that had no good key when it was tried is left to the step's own slow schedule: it would be
     tried in vain, and recorded, at each sweep."""
     started = 0
-    async for waiting, owners in _waiting(ports, "device"):
+    async for waiting, owners in waiting_for(ports, "device"):
         have = await _devices_of(ports, {owner["matrix_id"] for owner in owners.values()})
         ready = [
             stored
@@ -47,7 +47,7 @@ async def first_devices(ports: Ports) -> int:
             or have.get(owners.get(stored.record.parent, {}).get("matrix_id", ""), set())
             - set(stored.record.code.split("|"))
         ]
-        started += await _start(ports, ready, ports.now())
+        started += await start(ports, ready, ports.now())
     return started
 
 
@@ -68,7 +68,7 @@ async def joins(ports: Ports) -> int:
     it. Only where it may have missed one, and for a while, the homeserver is asked for each; beyond that, each step
     looks by itself, slowly."""
     started = 0
-    async for waiting, owners in _waiting(ports, "join"):
+    async for waiting, owners in waiting_for(ports, "join"):
         rooms, reads = await _direct_rooms(ports, owners), await reads_since(ports)
         ready: list[Stored[Step]] = []
         for stored in waiting:
@@ -80,7 +80,7 @@ async def joins(ports: Ports) -> int:
             recent = ports.now() - owner["created_at"] < WATCHED_FOR
             if room.joined or (missable and recent and await _has_joined(ports, room)):
                 ready.append(stored)
-        started += await _start(ports, ready, ports.now() + timedelta(seconds=ports.policy.welcome_delay))
+        started += await start(ports, ready, ports.now() + timedelta(seconds=ports.policy.welcome_delay))
     return started
 
 
@@ -97,7 +97,7 @@ async def _has_joined(ports: Ports, room: DirectRoom) -> bool:
     return there is not None and there.state == "join"
 
 
-async def _waiting(ports: Ports, what: str) -> AsyncIterator[tuple[list[Stored[Step]], Owners]]:
+async def waiting_for(ports: Ports, what: str) -> AsyncIterator[tuple[list[Stored[Step]], Owners]]:
     """All that wait, some hundred at a time, in the order of their paths: the steps, and what their parents say, by
     the parent's path."""
     cursor: str | None = None
@@ -113,7 +113,7 @@ async def _waiting(ports: Ports, what: str) -> AsyncIterator[tuple[list[Stored[S
             return
 
 
-async def _start(ports: Ports, steps: Sequence[Stored[Step]], at: datetime) -> int:
+async def start(ports: Ports, steps: Sequence[Stored[Step]], at: datetime) -> int:
     started = []
     for stored in steps:
         scheduled = stored.record.scheduled(at)

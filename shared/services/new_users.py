@@ -15,12 +15,12 @@ from shared.domain.errors import Conflict, Invalid, MusterError, Outpaced
 from shared.domain.records import Record
 from shared.ports import Account, Create, Delete, Directory, Group, Query, Replace
 from shared.repositories import Stored
-from shared.services import bundles
+from shared.services import bundles, users
 from shared.services.context import Actor, Ports
 from shared.services.enroll import Start, begin
 from shared.services.groups import check_grantable
 from shared.services.onboardings import View, begun, view
-from shared.services.users import audited, way_in
+from shared.services.users import audited
 
 ATTRIBUTE = "muster_user"
 """Names our record in the account, so that one whose answer was lost is found again."""
@@ -30,7 +30,8 @@ BUSY = timedelta(seconds=60)
 
 
 class Wanted(Struct, frozen=True):
-    """What an admin asks for. `key`: the Idempotency-Key; `body`: a digest of the request."""
+    """What an admin asks for. `key`: the Idempotency-Key; `body`: a digest of the request. `way_in`: whether a link or
+    password is made, which nobody but the caller ever sees."""
 
     first_name: str
     last_name: str = ""
@@ -45,6 +46,7 @@ class Wanted(Struct, frozen=True):
     send_welcome: bool = True
     key: str = ""
     body: str = ""
+    way_in: bool = True
 
     @property
     def name(self) -> str:
@@ -88,8 +90,8 @@ class Made(Struct, frozen=True):
 async def create(ports: Ports, actor: Actor, wanted: Wanted, *, dry_run: bool = False) -> Made:
     """Raises `Conflict` for a username that is taken or a key used with another body, `Invalid`."""
     if wanted.username and not members.USERNAME.fullmatch(wanted.username):
-        raise Invalid.field("username", "expected 1 to 64 of a-z, 0-9, dot, dash and underscore")
-    name = ids.keyed_id("usr", actor.name, "users", wanted.key or f"{ports.chance():032x}")
+        raise Invalid.field("username", members.USERNAME_FORM)
+    name = request_id(actor, wanted.key or f"{ports.chance():032x}")
     groups, known = await asyncio.gather(check_grantable(ports, wanted.groups), _known(ports, name, wanted))
     wanted = replace(wanted, bundles=await bundles.granting(ports, wanted.bundles))
     if dry_run:
@@ -100,11 +102,16 @@ async def create(ports: Ports, actor: Actor, wanted: Wanted, *, dry_run: bool = 
     request = await _resumed(ports, known) if known else await _intent(ports, actor, wanted, name)
     try:
         account, request = await _account(ports, request)
-        return await _finish(ports, actor, account, request, groups)
-    except MusterError:
+        return await _finish(ports, actor, account, request, groups, way_in=wanted.way_in)
+    except Exception:
         with contextlib.suppress(MusterError):  # it lapses by itself
             await _release(ports, request.id)
         raise
+
+
+def request_id(actor: Actor, key: str) -> str:
+    """Of the intent; the account bears it in `ATTRIBUTE`."""
+    return ids.keyed_id("usr", actor.name, "users", key)
 
 
 async def _known(ports: Ports, name: str, wanted: Wanted) -> Stored[Request] | None:
@@ -119,8 +126,7 @@ async def _known(ports: Ports, name: str, wanted: Wanted) -> Stored[Request] | N
 
 async def _resumed(ports: Ports, known: Stored[Request]) -> Request:
     """One that was begun and not finished, unless somebody is at it. Raises `Conflict`."""
-    busy = known.record.busy_until
-    if busy is not None and busy > ports.now():
+    if _is_busy(known.record, ports.now()):
         raise _being_made()
     again = known.record.but(busy_until=ports.now() + BUSY)
     try:
@@ -128,6 +134,16 @@ async def _resumed(ports: Ports, known: Stored[Request]) -> Request:
     except Outpaced as error:
         raise _being_made() from error
     return again
+
+
+async def is_being_made(ports: Ports, name: str) -> bool:
+    """Whether somebody is at this request just now, or has died over it a moment ago."""
+    document = await ports.documents.get(f"user_requests/{name}")
+    return document is not None and _is_busy(Request.of(document.data), ports.now())
+
+
+def _is_busy(request: Request, now: datetime) -> bool:
+    return request.busy_until is not None and request.busy_until > now
 
 
 def _being_made() -> Conflict:
@@ -237,11 +253,14 @@ async def _withdraw(ports: Ports, request: Request) -> None:
         await ports.documents.write(Delete(document.path, document.version))
 
 
-async def _finish(ports: Ports, actor: Actor, account: Account, request: Request, groups: list[Group]) -> Made:
+async def _finish(
+    ports: Ports, actor: Actor, account: Account, request: Request, groups: list[Group], *, way_in: bool
+) -> Made:
     """Groups and the way in side by side; then the onboarding, which takes care of what failed."""
     directory = await ports.directory()
     added, (link, password) = await asyncio.gather(
-        _add_groups(directory, account, groups), way_in(ports, directory, account.pk)
+        _add_groups(directory, account, groups),
+        users.way_in(ports, directory, account.pk) if way_in else _no_way_in(),
     )
     start = _start(request, actor, added)
     verdict = await begin(ports, account, start)
@@ -251,6 +270,10 @@ async def _finish(ports: Ports, actor: Actor, account: Account, request: Request
     await _rewrite(ports, request.but(made=True, account_pk=account.pk))
     await audited(ports, actor, "user.create", account, {"groups": list(added)})
     return Made(account, shown, link, password)
+
+
+async def _no_way_in() -> tuple[str, str]:
+    return "", ""
 
 
 def _start(request: Request, actor: Actor, added: tuple[str, ...]) -> Start:
@@ -282,7 +305,7 @@ async def finish_half_made(ports: Ports, limit: int = 50) -> int:
     finished = 0
     for document in page.items:
         request = Request.of(document.data)
-        if (ports.now() - request.created_at).total_seconds() < 120:
+        if (ports.now() - request.created_at).total_seconds() < 120 or _is_busy(request, ports.now()):
             continue
         directory = await ports.directory()
         account = await directory.account_marked(ATTRIBUTE, request.id)

@@ -8,7 +8,7 @@ is made. Idempotent: the ids of all jobs derive from the plan's; each is created
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import groupby
 from typing import Any
 
@@ -24,16 +24,14 @@ from shared.repositories import JOBS, every, steps_of
 from shared.services.community import each
 from shared.services.context import Ports
 from shared.services.plans import lines_of
-from shared.services.steps import Act, Again, Done, Ending
+from shared.services.steps import Act, Continues, Done, Ending
 from shared.services.tasks import again_when_outpaced, enqueue
 
 PER_JOB = 400
 """Steps of one job, at most: it is one batch, which holds 500 writes."""
-MADE = "MADE"
-"""The `code` of a step whose jobs have all been made: from then on it only counts them."""
 KINDS = {"invite": "room", "join": "room", "remove": "removal", "level": "level"}
-LOOK_FIRST, LOOK_MOST = timedelta(seconds=1), timedelta(minutes=5)
-"""Between looks at the members' jobs: doubled with each."""
+LOOK_MOST = 300.0
+"""Seconds between looks at the members' jobs: 2, doubled with each, up to this."""
 
 
 class Child(Struct, frozen=True):
@@ -43,7 +41,7 @@ class Child(Struct, frozen=True):
 
 async def spread(act: Act) -> Ending:
     """Makes the members' jobs, then waits until all of them have ended."""
-    if act.step.code != MADE:
+    if not act.step.result.get("made"):
         children = await (_undoing(act) if act.step.wanted.get("undo") else _applying(act))
         for batch in _batches(children):
             await _make(act.ports, batch)
@@ -85,9 +83,8 @@ async def _progress(act: Act) -> Ending:
 
     total, done, failed = await count(), await count("done"), await count("failed")
     if done + failed < total:
-        wait = min(LOOK_FIRST * 2 ** min(act.step.attempts, 10), LOOK_MOST)
-        cause = f"{total - done - failed} of {total} members' jobs are under way"
-        return Again(wait, cause, "Nothing to do: it goes on by itself.", MADE)
+        wait = min(2.0 ** min(act.step.attempts, 10), LOOK_MOST)
+        return Continues({"made": True, "members": total, "done": done, "failed": failed}, wait)
     if failed:
         fix = f"GET /api/jobs?part_of={_own(act)}&state=failed names them. Mend the cause, then make a new plan: "
         raise Refused(f"for {failed} of {total} members something failed", f"{fix}what is left is in it.", "PARTLY")

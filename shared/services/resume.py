@@ -7,7 +7,6 @@ a lease; every part may fail without keeping the others from their work.
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
@@ -22,10 +21,21 @@ from shared.domain.onboarding import OPEN, Onboarding, Step
 from shared.logs import about
 from shared.ports import Account, Put, Query, Replace, Write
 from shared.repositories import INVITES, ONBOARDINGS, Stored
-from shared.services import breakers, device_watch, invites, late_devices, leases, new_users, reader
+from shared.services import (
+    breakers,
+    device_watch,
+    indoc_clock,
+    invites,
+    late_devices,
+    leases,
+    leave_watch,
+    new_users,
+    reader,
+)
 from shared.services.context import Actor, Ports, log, note, whose
 from shared.services.enroll import Start, begin
 from shared.services.messaging import DirectRoom
+from shared.services.stopping import was_offboarded
 from shared.services.tasks import PARENTS, change_parent, enqueue, restate
 
 LEASE = "leases/resume_onboardings"
@@ -150,10 +160,22 @@ async def _again(ports: Ports, stored: Stored[Step]) -> int:
     if not await enqueue(ports, [scheduled]):
         # There is no task that is merely slow: the next sweep need not be patient.
         overdue = scheduled.but(due_at=now - _patience(scheduled))
-        with contextlib.suppress(MusterError):
-            await ports.documents.write(Replace(stored.path, overdue.data(), version))
+        await _insisted(ports, Replace(stored.path, overdue.data(), version))
     note("sweep: a step goes on", was=step.state, waited_for=step.waits_for, attempt=step.attempts)
     return 1
+
+
+async def _insisted(ports: Ports, write: Write) -> None:
+    """Where one thing has just failed the next may as well, and a step that nobody calls overdue waits for a quarter of
+    an hour. More is not worth it: it waits then, and is not lost."""
+    for _ in range(3):
+        try:
+            await ports.documents.write(write)
+        except Outpaced:
+            return
+        except MusterError:
+            continue
+        return
 
 
 def _patience(step: Step) -> timedelta:
@@ -221,7 +243,7 @@ async def _enrolled(ports: Ports, account: Account) -> int:
     """Only who bears our invite, or was made by the enrollment flow; everybody else is not ours."""
     if account.joined_at and account.joined_at > ports.now() - GRACE:
         return 0
-    if not await _is_ours(ports, account):
+    if not await _is_ours(ports, account) or await was_offboarded(ports, account.pk):
         return 0
     try:
         verdict = await begin(ports, account, Start("sweep", Actor("muster")))
@@ -332,5 +354,7 @@ PARTS: dict[str, Part] = {
     "first_devices": sealed_only(late_devices.first_devices),
     "replies": sealed_only(reader.read),
     "joins": sealed_only(late_devices.joins),
+    "leave_watch": leave_watch.arrivals,
+    "indoc_clock": indoc_clock.clock,
     "late_devices": sealed_only(late_devices.late_devices),
 }

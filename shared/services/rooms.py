@@ -8,9 +8,12 @@ from datetime import timedelta
 
 from shared.domain import messages
 from shared.domain.errors import MusterError, NotFound, Refused
-from shared.ports import Chat, Membership, Room
+from shared.domain.jobs import Job
+from shared.domain.onboarding import Step
+from shared.ports import Chat, Membership, Power, Room
 from shared.services.context import Ports
 from shared.services.encryption import NoDevice
+from shared.services.leave_guard import held_back
 from shared.services.messaging import direct_path, notice_path, say
 from shared.services.presence import look_up_presence
 from shared.services.steps import Act, Done, Ending, Skipped, Waits
@@ -83,7 +86,7 @@ async def farewell(act: Act) -> Ending:
     chat = await act.ports.chat()
     room_id = await room_id_of(act.ports, act.step.room)
     try:
-        there = await _looked(chat, room_id, act.matrix_id)
+        there = await looked(chat, room_id, act.matrix_id)
     except Refused:
         await look_up_presence(act, None)
         raise
@@ -94,6 +97,9 @@ async def farewell(act: Act) -> Ending:
         return not_in_indoc(act, room_id)
     await look_up_presence(act, True)
     name = there.display_name or getattr(act.parent, "name", "") or "Hello"
+    held = await held_back(act, room_id, name)
+    if held:
+        return held
     content = messages.farewell(act.matrix_id, name, act.marker)
     try:
         said = await say(act, room_id, content)
@@ -110,12 +116,16 @@ async def leave_indoc(act: Act) -> Ending:
     document = await act.ports.documents.get(f"{act.step.parent}/steps/indoc_farewell")
     farewell = document.data if document else {}
     if farewell.get("result", {}).get("membership") != "join":
-        there = await _looked(chat, room_id, act.matrix_id)
+        there = await looked(chat, room_id, act.matrix_id)
         if there is not None and there.state == "leave":
             # They were there under this very id and are out: perhaps by our own hand, the answer lost.
             return Done({"room_id": room_id, "membership": "leave"})
         if there is None or there.state not in ("join", "invite", "knock"):
             return not_in_indoc(act, room_id, looks=farewell.get("state") != "waiting")
+    if farewell.get("state") != "done":
+        held = await held_back(act, room_id, "")
+        if held:
+            return held
     membership = await remove(chat, room_id, act.matrix_id, "Onboarding is complete. Welcome!")
     return Done({"room_id": room_id, "membership": membership})
 
@@ -124,11 +134,32 @@ async def remove_from_room(act: Act) -> Ending:
     """For a job: verified live, so that nobody is called removed who was never there."""
     chat = await act.ports.chat()
     room_id = await room_id_of(act.ports, act.step.room)
-    there = await _looked(chat, room_id, act.matrix_id)
+    there = await looked(chat, room_id, act.matrix_id)
     if there is None or there.state in ("leave", "ban"):
-        return Skipped(f"they are not in the room ({there.state if there else 'never were'})")
+        return Skipped(_not_there(there)["reason"])
     membership = await remove(chat, room_id, act.matrix_id, getattr(act.parent, "reason", ""))
     return Done({"room_id": room_id, "membership": membership})
+
+
+async def foreseen(ports: Ports, job: Job, step: Step) -> Step:
+    """For a dry run: a removal as it would end, so far as the homeserver can tell beforehand. Nothing is done. Raises
+    `TryLater` where it does not tell."""
+    chat, member = await ports.chat(), step.matrix_id or job.matrix_id
+    try:
+        room_id = await room_id_of(ports, step.room)
+        there = await looked(chat, room_id, member)
+        if there is None or there.state in ("leave", "ban"):
+            return step.ended("skipped", job.created_at, result=_not_there(there))
+        unable = lacking(await chat.power(room_id, member), await _name(chat, room_id), member, "kick")
+    except (Refused, NotFound) as refusal:
+        unable = Refused(refusal.cause, refusal.fix, getattr(refusal, "code", ""))
+    if unable:
+        return step.ended("failed", job.created_at, cause=unable.cause, fix=unable.fix, code=unable.code)
+    return step
+
+
+def _not_there(there: Membership | None) -> dict[str, str]:
+    return {"reason": f"they are not in the room ({there.state if there else 'never were'})"}
 
 
 async def remove(chat: Chat, room_id: str, matrix_id: str, reason: str) -> str:
@@ -158,7 +189,7 @@ def not_in_indoc(act: Act, room_id: str, *, looks: bool = True) -> Waits:
     )
 
 
-async def _looked(chat: Chat, room_id: str, matrix_id: str) -> Membership | None:
+async def looked(chat: Chat, room_id: str, matrix_id: str) -> Membership | None:
     """Raises `Refused` in words where the bot may not look."""
     try:
         return await chat.membership(room_id, matrix_id)
@@ -194,6 +225,12 @@ async def explained(
     except (Refused, NotFound):
         return _absent(room_id)
     name = await _name(chat, room_id)
+    unable = lacking(power, name, matrix_id, act)
+    return unable or Refused(f"the homeserver refuses in {name}: {refusal.cause}", refusal.fix, "M_FORBIDDEN")
+
+
+def lacking(power: Power, name: str, matrix_id: str, act: str) -> Refused | None:
+    """Which level is missing for an "invite" or a "kick" in the room of that name; None where none is."""
     needed = power.invite if act == "invite" else power.kick
     doing = "inviting" if act == "invite" else "removing"
     if power.ours < needed:
@@ -202,7 +239,7 @@ async def explained(
     if act == "kick" and power.target >= power.ours:
         cause = f"{matrix_id} has power {power.target} in {name}, the bot {power.ours}: it cannot remove them"
         return Refused(cause, f"Lower their power in {name}, or remove them by hand.", "M_FORBIDDEN")
-    return Refused(f"the homeserver refuses in {name}: {refusal.cause}", refusal.fix, "M_FORBIDDEN")
+    return None
 
 
 async def _name(chat: Chat, room_id: str) -> str:

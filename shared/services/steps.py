@@ -25,9 +25,10 @@ from shared.domain.errors import (
     Refused,
     TryLater,
 )
+from shared.domain.jobs import STAGES, Job, next_stage
 from shared.domain.onboarding import ENDED, ENTRY_POINTS, FOLLOWER, MAX_FAULTS, OPEN, Step, backoff
-from shared.ports import Document, Write
-from shared.repositories import Stored, audit_write
+from shared.ports import Document, Query, Write
+from shared.repositories import Stored, audit_write, every
 from shared.services import breakers
 from shared.services.breakers import Breaker
 from shared.services.context import MUSTER, Ports, log, note, whose
@@ -38,7 +39,7 @@ CLAIM = timedelta(seconds=90)
 TRANSACTIONS_HOLD = timedelta(hours=12)
 """Synapse de-duplicates a transaction id for 24 h; half of that is safe."""
 LIMITED = "M_LIMIT_EXCEEDED"
-SENDS = ("indoc_farewell", "hello", "welcome")
+SENDS = ("indoc_farewell", "hello", "welcome", "removal_message", "indoc_nudge")
 """Kinds that send a message: which device it is sent from is committed first."""
 
 
@@ -53,25 +54,25 @@ class Skipped(Struct, frozen=True):
 
 
 class Waits(Struct, frozen=True):
-    """`code`: what a sweep must know of it, see `Step.code`."""
+    """`code`: what a sweep must know of it, see `Step.code`. `result`: what it has found so far."""
 
     on: str
     cause: str
     fix: str
     until: datetime | None
     code: str = ""
+    result: Mapping[str, object] = {}
 
 
-class Again(Struct, frozen=True):
-    """Nothing is wrong, and it is not done: the same once more, `after` so long, as a new task. `code`: as above."""
+class Continues(Struct, frozen=True):
+    """It has come on, and there is more than fits into one task: the next one goes on, `after` seconds from now. What
+    failed before this counts no more."""
 
-    after: timedelta
-    cause: str
-    fix: str
-    code: str = ""
+    result: Mapping[str, object]
+    after: float = 0.0
 
 
-Ending = Done | Skipped | Waits | Again
+Ending = Done | Skipped | Waits | Continues
 
 
 class Act(Struct, frozen=True):
@@ -85,7 +86,7 @@ class Act(Struct, frozen=True):
 
     @property
     def matrix_id(self) -> str:
-        return self.parent.matrix_id
+        return self.step.matrix_id or self.parent.matrix_id
 
     @property
     def marker(self) -> str:
@@ -178,10 +179,14 @@ async def _act(ports: Ports, found: _Found, action: Action, act: Act) -> str:
     except Exception as error:
         return await _failed(ports, found, error)
     await breakers.saw(ports, found.neighbour, None)
-    if isinstance(ending, Again):
-        again = found.step.record.scheduled(ports.now() + ending.after)
-        return await _record_quietly(ports, found, again.but(cause=ending.cause, fix=ending.fix, code=ending.code))
+    if isinstance(ending, Continues):
+        return await _record_quietly(ports, found, _continued(found.step.record, ending, ports.now()))
     return await _record(ports, found, _after(found.step.record, ending, ports.now()))
+
+
+def _continued(step: Step, ending: Continues, now: datetime) -> Step:
+    again = step.scheduled(now + timedelta(seconds=ending.after))
+    return again.but(faults=0, result=dict(ending.result), cause="", fix="", code="", updated_at=now)
 
 
 async def _failed(ports: Ports, found: _Found, error: Exception) -> str:
@@ -207,17 +212,17 @@ def _after(step: Step, ending: Done | Skipped | Waits, now: datetime) -> Step:
     if isinstance(ending, Skipped):
         return step.ended("skipped", now, result={"reason": ending.reason})
     waiting = step.waiting(now, on=ending.on, cause=ending.cause, fix=ending.fix, until=ending.until)
-    return waiting.but(code=ending.code)
+    return waiting.but(code=ending.code, result=dict(ending.result) or waiting.result)
 
 
 async def _record(ports: Ports, found: _Found, step: Step) -> str:
     """The outcome, its audit record and what it starts, in one commit; then the tasks."""
-    followers = _followers(ports, found, step)
+    followers = await _next_stage(ports, found, step) or _followers(ports, found, step)
     writes: list[Write] = [found.step.replaced(step), *(stored.replaced(record) for stored, record in followers)]
     writes.append(audit_write(_audited(ports, found, step)))
     await _commit(ports, step, *writes)
     await enqueue(ports, [step, *(record for _, record in followers)])
-    if not followers and step.state not in OPEN:
+    if step.state not in OPEN and not any(record.state in OPEN for _, record in followers):
         await settle(ports, step.parent)
     _logged(step)
     return step.state
@@ -239,12 +244,22 @@ def _audited(ports: Ports, found: _Found, step: Step) -> Audit:
         ports.now(),
         getattr(owner, "actor", MUSTER.name),
         f"step.{step.kind}",
-        owner.matrix_id or getattr(owner, "username", ""),
+        step.matrix_id or owner.matrix_id or getattr(owner, "username", owner.id),
         step.path,
         str(step.attempts),
         outcome=step.state,
         detail={"step": step.path} | {key: value for key, value in detail.items() if value},
     )
+
+
+async def _next_stage(ports: Ports, found: _Found, step: Step) -> list[tuple[Stored[Step], Step]]:
+    """Of a job in stages: nobody else touches its pending steps, so what is read here still holds at the commit."""
+    if not isinstance(found.parent, Job) or step.kind not in STAGES[:-1] or step.state not in ENDED:
+        return []
+    waiting = await every(ports.documents, Query(f"{step.parent}/steps", [("state", "==", "pending")]))
+    stored = {item.path: Stored(Step.of(item.data), item.path, item.version) for item in waiting}
+    records = next_stage(found.parent, step, [each.record for each in stored.values()], ports.now())
+    return [(stored[record.path], record) for record in records]
 
 
 def _followers(ports: Ports, found: _Found, step: Step) -> list[tuple[Stored[Step], Step]]:
@@ -262,7 +277,7 @@ def _followers(ports: Ports, found: _Found, step: Step) -> list[tuple[Stored[Ste
 
 def _releases(step: Step) -> bool:
     """Ended in any way; or waiting for somebody, where the follower waits by its own reasons."""
-    return step.state in ENDED or (step.state == "waiting" and step.waits_for not in breakers.NAMES)
+    return step.state in ENDED or (step.state == "waiting" and step.waits_for not in (*breakers.NAMES, "target"))
 
 
 async def _queue_up(ports: Ports, found: _Found, retry_after: float) -> str:

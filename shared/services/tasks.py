@@ -10,6 +10,7 @@ from typing import TypeVar
 from shared import logs
 from shared.domain import ids
 from shared.domain.errors import MusterError, NotFound, Outpaced
+from shared.domain.indoc import Stay
 from shared.domain.jobs import Job
 from shared.domain.onboarding import OPEN, Onboarding, Step, derived_state
 from shared.ports import Document, Query, Task
@@ -17,10 +18,11 @@ from shared.repositories import Stored, steps_of
 from shared.services.context import Ports, log
 
 T = TypeVar("T")
-Parent = Onboarding | Job
-PARENTS: dict[str, tuple[str, type[Onboarding] | type[Job]]] = {
+Parent = Onboarding | Job | Stay
+PARENTS: dict[str, tuple[str, type[Onboarding] | type[Job] | type[Stay]]] = {
     "onboardings": ("onboarding", Onboarding),
     "jobs": ("job", Job),
+    "indoc": ("indoc", Stay),
 }
 
 

@@ -39,7 +39,7 @@ async def search(ports: Ports, query: str, active: bool | None, group: str, page
 async def edit(ports: Ports, actor: Actor, pk: int, changes: dict[str, Any], *, dry_run: bool = False) -> Account:
     """`groups`, when given, is the whole list that they are to be in; attributes are merged."""
     directory = await ports.directory()
-    before = _no_superuser(await directory.account(pk))
+    before = no_superuser(await directory.account(pk))
     wanted: list[str] | None = changes.pop("groups", None)
     new = await check_grantable(
         ports, [name for name in wanted or () if name not in (*before.groups, *before.group_pks)]
@@ -67,7 +67,7 @@ async def _regroup(directory: Directory, account: Account, wanted: list[str], ne
 
 async def set_active(ports: Ports, actor: Actor, pk: int, *, active: bool, dry_run: bool = False) -> Account:
     directory = await ports.directory()
-    before = _no_superuser(await directory.account(pk))
+    before = no_superuser(await directory.account(pk))
     if dry_run:
         return before
     account = await directory.update_account(pk, active=active)
@@ -77,7 +77,7 @@ async def set_active(ports: Ports, actor: Actor, pk: int, *, active: bool, dry_r
 
 async def recovery(ports: Ports, actor: Actor, pk: int, *, dry_run: bool = False) -> WayIn:
     directory = await ports.directory()
-    account = _no_superuser(await directory.account(pk))
+    account = no_superuser(await directory.account(pk))
     if dry_run:
         return WayIn(account)
     link, password = await way_in(ports, directory, pk)
@@ -88,15 +88,15 @@ async def recovery(ports: Ports, actor: Actor, pk: int, *, dry_run: bool = False
 async def delete(ports: Ports, actor: Actor, pk: int, *, dry_run: bool = False) -> None:
     """In Authentik. The onboarding's record stays, as the answer to "who was that"."""
     directory = await ports.directory()
-    account = _no_superuser(await directory.account(pk))
+    account = no_superuser(await directory.account(pk))
     if dry_run:
         return
     await directory.delete_account(pk)
     await audited(ports, actor, "user.delete", account)
 
 
-def _no_superuser(account: Account) -> Account:
-    """An admin of Muster must not become one of Authentik: by a way in, or by a changed e-mail."""
+def no_superuser(account: Account) -> Account:
+    """Raises `Forbidden`: an admin of Muster must not become one of Authentik: by a way in, or by a changed e-mail."""
     if account.superuser:
         raise Forbidden(f"{account.username} is a superuser", "Change administrators in Authentik itself.")
     return account

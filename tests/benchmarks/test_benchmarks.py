@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from benchmarks import cold, encrypted, growth, onboarding, warm
+from benchmarks import cold, encrypted, growth, onboarding, recommend, warm
 from benchmarks.__main__ import as_json, main
 from benchmarks.common import Figures, Report, median, ratio, shown
 from benchmarks.load import LENGTH
@@ -112,6 +112,14 @@ def test_encrypted_messages_are_delivered() -> None:
         assert number(figures, "encrypted per min") > 0
     sealed = next(figures for figures in report.rows if figures["name"] == "welcome, encrypted, 2 devices")
     assert all(number(sealed, column) > 0 for column in ("wall ms", "CPU ms", "MiB", "KB out", "KB in", "Firestore"))
+
+
+def test_questions_are_answered() -> None:
+    """Both kinds of question are measured at each size, and each against the bare query."""
+    report = recommend.run(small=True)
+    assert [row["name"] for row in report.rows] == ["50 rooms", "500 rooms"]
+    for figures in report.rows:
+        assert all(number(figures, column) > 0 for column in ("build ms", "short ms", "long ms", "short x FTS5"))
 
 
 def test_the_command_refuses_what_it_does_not_know(capsys: pytest.CaptureFixture[str]) -> None:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:  # pytest loads that module as a plugin, and wants to be the f
     from tests.contracts.synapse_server import Homeserver
 
 _numbers = itertools.count(1)
+_FIELDS = {"m.room.name": "name", "m.room.topic": "topic"}
+"""Of `FakeRoom`."""
 
 
 class World(Protocol):
@@ -53,12 +55,24 @@ class World(Protocol):
         ...
 
     async def join(self, user_id: str, room_id: str) -> None: ...
+    async def rename(self, user_id: str, room_id: str) -> None:
+        """A new display name, with which their membership is written anew."""
+        ...
+
     async def leave(self, user_id: str, room_id: str) -> None: ...
     async def restrict(self, room_id: str, space: str) -> None:
         """Members of the space may enter the bot's room from now on."""
         ...
 
     async def say(self, user_id: str, room_id: str, content: Data) -> None: ...
+    async def put(self, room_id: str, event_type: str, content: Data, state_key: str = "") -> None:
+        """The bot changes the room's state."""
+        ...
+
+    async def upgrade(self, room_id: str) -> str:
+        """By the bot; answers the new room."""
+        ...
+
     async def messages(self, room_id: str) -> list[Data]: ...
     async def marked_direct(self, room_id: str, user_id: str) -> bool: ...
     async def close(self) -> None: ...
@@ -101,15 +115,34 @@ class FakeWorld:
     async def join(self, user_id: str, room_id: str) -> None:
         self.fake.join(user_id, room_id)
 
+    async def rename(self, user_id: str, room_id: str) -> None:
+        self.fake.rename(user_id, room_id)
+
     async def leave(self, user_id: str, room_id: str) -> None:
         self.fake.leave(user_id, room_id)
 
     async def restrict(self, room_id: str, space: str) -> None:
-        self.fake.homes[room_id].join_rule, self.fake.homes[room_id].spaces = "restricted", (space,)
+        self.fake.homes[room_id].join_rule, self.fake.homes[room_id].allow = "restricted", (space,)
 
     async def say(self, user_id: str, room_id: str, content: Data) -> None:
         event = {"event_id": f"$said{next(_numbers)}", "sender": user_id, "content": content}
         self.fake.homes[room_id].events.append(event)
+
+    async def put(self, room_id: str, event_type: str, content: Data, state_key: str = "") -> None:
+        room = self.fake.homes[room_id]
+        if event_type == "m.space.child":
+            others = [child for child in room.children if child != state_key]
+            room.children = (*others, state_key) if content.get("via") else tuple(others)
+        elif event_type == "m.room.power_levels":
+            room.powers, room.users_default = dict(content["users"]), content["users_default"]
+            room.invite, room.kick, room.events_default = (content[k] for k in ("invite", "kick", "events_default"))
+        else:
+            setattr(room, *next((_FIELDS[event_type], value) for value in content.values()))
+
+    async def upgrade(self, room_id: str) -> str:
+        old = self.fake.homes[room_id]
+        old.replacement = self.fake.add_room(old.name, topic=old.topic, predecessor=room_id)
+        return old.replacement
 
     async def messages(self, room_id: str) -> list[Data]:
         return self.fake.messages(room_id)
@@ -128,7 +161,7 @@ class SynapseWorld:
         self._tokens = {self.bot: token or homeserver.token}
         self._http = httpx.AsyncClient(base_url=f"{homeserver.url}/_matrix/client/v3", timeout=60, trust_env=False)
         self._plain: list[SynapseWorld] = []
-        self.chat: Chat = self.another_chat()
+        self.chat: MatrixChat = self.another_chat()
 
     def another_chat(self, **options: Any) -> MatrixChat:
         return MatrixChat(self.homeserver.url, self._tokens[self.bot], self.bot, **options)
@@ -174,6 +207,10 @@ class SynapseWorld:
     async def join(self, user_id: str, room_id: str) -> None:
         await self.call("POST", "join", room_id, by=user_id, body={})
 
+    async def rename(self, user_id: str, room_id: str) -> None:
+        body = {"membership": "join", "displayname": f"Renamed {next(_numbers)}"}
+        await self.call("PUT", "rooms", room_id, "state", "m.room.member", user_id, by=user_id, body=body)
+
     async def leave(self, user_id: str, room_id: str) -> None:
         await self.call("POST", "rooms", room_id, "leave", by=user_id, body={})
 
@@ -185,6 +222,13 @@ class SynapseWorld:
     async def say(self, user_id: str, room_id: str, content: Data) -> None:
         parts = ("rooms", room_id, "send", "m.room.message", secrets.token_hex(8))
         await self.call("PUT", *parts, by=user_id, body={"msgtype": "m.text", "body": "said", **content})
+
+    async def put(self, room_id: str, event_type: str, content: Data, state_key: str = "") -> None:
+        await self.call("PUT", "rooms", room_id, "state", event_type, state_key, body=content)
+
+    async def upgrade(self, room_id: str) -> str:
+        said = await self.call("POST", "rooms", room_id, "upgrade", body={"new_version": "12"})
+        return str(said["replacement_room"])
 
     async def messages(self, room_id: str) -> list[Data]:
         said = await self.call("GET", "rooms", room_id, "messages", query={"dir": "f", "limit": "500"})

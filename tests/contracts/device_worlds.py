@@ -15,6 +15,7 @@ from shared.adapters.matrix_login import log_in
 from shared.domain.errors import Misconfigured
 from shared.ports import Data, Identity, Keys
 from shared.services.device_ports import Bench
+from shared.services.device_setup import SENDS
 from tests.contracts.keys_worlds import PASSWORD
 from tests.contracts.keys_worlds import log_in as log_in_from_anywhere
 from tests.fakes.keys import FakeKeys
@@ -82,7 +83,7 @@ class BotWorld(Protocol):
     token: str
 
     def connect(self, token: str) -> Keys: ...
-    async def log_in(self, password: str) -> tuple[Identity, str]: ...
+    async def log_in(self, password: str, name: str = "") -> tuple[Identity, str]: ...
     async def stranger_sees(self) -> Data:
         """A key query of the bot by another member's client."""
         ...
@@ -113,7 +114,7 @@ class FakeBotWorld:
     def connect(self, token: str) -> FakeKeys:
         return self._devices[token]
 
-    async def log_in(self, password: str) -> tuple[Identity, str]:
+    async def log_in(self, password: str, name: str = "") -> tuple[Identity, str]:
         if password != PASSWORD:
             raise Misconfigured("the homeserver does not take MATRIX_PASSWORD for the bot")
         other = copy.copy(self._devices[self.token])  # what is on the homeserver is on it for both
@@ -142,15 +143,15 @@ class SynapseBotWorld:
             self._clients[token] = MatrixChat(self._homeserver.url, token, self.user_id)
         return self._clients[token]
 
-    async def log_in(self, password: str) -> tuple[Identity, str]:
+    async def log_in(self, password: str, name: str = "") -> tuple[Identity, str]:
         """The right password from an address of its own each time: a homeserver takes few from one."""
         if password != PASSWORD:
-            return await self.really_log_in(password)
-        said = await asyncio.to_thread(log_in_from_anywhere, self._homeserver.url, self.user_id)
+            return await self.really_log_in(password, name)
+        said = await asyncio.to_thread(log_in_from_anywhere, self._homeserver.url, self.user_id, "", name)
         return Identity(self.user_id, said["device_id"]), said["access_token"]
 
-    async def really_log_in(self, password: str) -> tuple[Identity, str]:
-        return await log_in(self._homeserver.url, self.user_id, password, None, verify=True)
+    async def really_log_in(self, password: str, name: str = SENDS) -> tuple[Identity, str]:
+        return await log_in(self._homeserver.url, self.user_id, password, None, verify=True, device_name=name)
 
     async def stranger_sees(self) -> Data:
         who = self._homeserver.register(f"stranger{secrets.token_hex(5)}")

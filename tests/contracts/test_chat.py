@@ -423,6 +423,53 @@ async def test_the_rooms_of_a_member(world: World) -> None:
     assert await world.chat.rooms_of(f"@{fresh('nobody')}:{world.domain}") == []
 
 
+async def test_who_lives_in_a_room(world: World) -> None:
+    """Everybody who has joined, in the order in which they did, with their power; nobody who left or is only invited."""
+    room, other = await world.room("Hall", version="10"), await world.room("Other")
+    first, second, gone, invited = [await world.user() for _ in range(4)]
+    for member in (first, second, gone):
+        await world.join(member, room)
+        await world.join(member, other)
+    await world.leave(gone, room)
+    await world.chat.invite(room, invited)
+    found = await world.chat.residents(room)
+    assert [(each.user_id, each.power) for each in found] == [(world.bot, 100), (first, 0), (second, 0)]
+    assert found[1].name == first[1:].partition(":")[0]
+    assert found[0].since <= found[1].since <= found[2].since
+    assert {each.user_id: each.power for each in await world.chat.residents(other)}[world.bot] == CREATOR
+
+
+async def test_a_new_display_name_writes_the_membership_anew(world: World) -> None:
+    """That is why `since` alone does not say when somebody came."""
+    room, member = await world.room(), await world.user()
+    await world.join(member, room)
+    [before] = [each for each in await world.chat.residents(room) if each.user_id == member]
+    await world.rename(member, room)
+    [after] = [each for each in await world.chat.residents(room) if each.user_id == member]
+    assert after.since > before.since
+
+
+async def test_residents_of_a_room_without_the_bot(world: World) -> None:
+    """Where the bot is not it may not look."""
+    stranger = await world.user()
+    room = await world.room(by=stranger, public=False, bot_inside=False)
+    assert await refused(world.chat.residents(room)) == "M_FORBIDDEN"
+
+
+async def test_which_of_some_rooms(world: World) -> None:
+    """Those that the member has joined, with the admin API or without it."""
+    member = await world.user()
+    inside, outside, invited = await world.room(), await world.room(), await world.room(public=False)
+    await world.join(member, inside)
+    await world.chat.invite(invited, member)
+    assert await world.chat.joined_among(member, [inside, outside, invited]) == {inside}
+    assert await world.chat.joined_among(member, [outside]) == set()
+    plain = await world.plain()
+    person, room = await plain.user(), await plain.room()
+    await plain.join(person, room)
+    assert await plain.chat.joined_among(person, [room]) == {room}
+
+
 async def test_the_admin_api_only_saves_calls(synapse: SynapseWorld) -> None:
     """With and without Synapse's admin API the same rooms come out, for a member and for the bot."""
     member, chat = await synapse.user(), synapse.another_chat(admin_api=False)

@@ -93,6 +93,8 @@ CALLS: dict[str, Callable[[MatrixChat], Awaitable[Any]]] = {
     "room": lambda chat: chat.room(ROOM),
     "rooms": lambda chat: chat.rooms(),
     "rooms_of": lambda chat: chat.rooms_of(MEMBER),
+    "residents": lambda chat: chat.residents(ROOM),
+    "joined_among": lambda chat: chat.joined_among(MEMBER, [ROOM]),
     "direct_rooms": lambda chat: chat.direct_rooms(),
     "set_direct_rooms": lambda chat: chat.set_direct_rooms({}),
 }
@@ -185,6 +187,7 @@ ONE_CALL = {
     "create_direct_room": b'{"room_id": "!room:x.test"}',
     "invite_directly": b'{"event_id": "$1"}',
     "joined_rooms": b'{"joined_rooms": []}',
+    "joined_among": b'{"joined_rooms": ["!room:x.test"]}',
     "room": b'{"room_id": "!room:x.test", "membership": "join"}',
     "direct_rooms": b"{}",
     "set_direct_rooms": b"{}",
@@ -234,6 +237,31 @@ async def test_the_creation_of_a_room_is_read_once() -> None:
         assert (await chat.power(ROOM)).ours == CREATOR
         assert (await chat.power(ROOM)).ours == CREATOR
     assert len(server.requests) == 3
+
+
+async def test_residents_of_any_shape() -> None:
+    """What other homeservers have written into memberships is no fault of ours: who is malformed is left out, a time
+    that cannot be is one that can, and an answer without the list is no answer."""
+    join = {"membership": "join"}
+    odd: list[Any] = [
+        {"state_key": "@a:x.test", "content": {**join, "displayname": 5}, "origin_server_ts": 10**30},
+        {"state_key": "@b:x.test", "content": {**join, "displayname": " "}, "origin_server_ts": -5},
+        {"state_key": "@c:x.test", "content": {**join, "displayname": "Cleo"}, "origin_server_ts": "noon"},
+        {"state_key": 5, "content": join},
+        {"state_key": "@d:x.test", "content": "join"},
+        {"state_key": "@e:x.test", "content": {"membership": "leave"}},
+    ]
+    body = json.dumps({"chunk": odd, "users": {"@b:x.test": "7"}, "sender": BOT, "content": {"room_version": "10"}})
+    async with talking_to(Server(lambda _: (200, body.encode()))) as chat:
+        found = await chat.residents(ROOM)
+    assert [(each.user_id, each.name, each.power) for each in found] == [
+        ("@b:x.test", "b", 7),
+        ("@c:x.test", "Cleo", 0),
+        ("@a:x.test", "a", 0),
+    ]
+    async with talking_to(Server(lambda _: (200, b'{"sender": "@muster:x.test"}'))) as chat:
+        with pytest.raises(Unreachable):
+            await chat.residents(ROOM)
 
 
 async def test_a_closed_admin_api_is_asked_once() -> None:

@@ -270,6 +270,20 @@ async def test_accounts_are_filtered(world: World) -> None:
         await pks(group="no such group")
 
 
+async def test_whose_row_was_written_later(world: World) -> None:
+    """Who was changed after a moment is found by it; who only came into a group or left one is not."""
+    tag = fresh("later")
+    one, two, three = [await person(world.directory, username=f"{tag}-{n}") for n in range(3)]
+    moment = three.updated_at
+    await world.directory.update_account(one.pk, name="Ada Lovelace")
+    await world.directory.set_password(three.pk, "correct horse battery")
+    await world.directory.add_to_group(await group_pk(world.directory, "choir"), two.pk)
+    found = await world.directory.accounts(search=tag, updated_after=moment)
+    assert [account.pk for account in found.items] == [one.pk, three.pk]
+    latest = max(account.updated_at for account in found.items if account.updated_at)
+    assert (await world.directory.accounts(search=tag, updated_after=latest)).items == ()
+
+
 async def test_a_recovery_link_where_the_brand_has_a_flow(world: World) -> None:
     """With a recovery flow there is a link, without one there is None."""
     directory = world.recovery(True)

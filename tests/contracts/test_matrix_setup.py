@@ -38,6 +38,7 @@ def settings(homeserver: Homeserver, tmp_path: Path) -> dict[str, str]:
 def set_up(settings: dict[str, str], *options: str) -> subprocess.CompletedProcess[str]:
     nothing = dict.fromkeys((name for name in os.environ if name.startswith(("MATRIX_", "MUSTER_"))), "")
     unset = ("MATRIX_DEVICE_ACCOUNT", "MATRIX_PICKLE_KEY", "MATRIX_RECOVERY_KEY", "MATRIX_PASSWORD")
+    unset += ("MATRIX_SYNC_ACCESS_TOKEN",)
     env = {**os.environ, **nothing, **dict.fromkeys(unset, ""), **settings}
     command = [sys.executable, "-m", "shared.matrix_setup", *options]
     return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)  # noqa: S603
@@ -70,6 +71,22 @@ def test_a_quiet_run_shows_no_secret(settings: dict[str, str]) -> None:
     run = set_up(settings, "--quiet")
     assert run.returncode == 0
     assert not [value for value in kept(settings).values() if value in run.stdout + run.stderr]
+
+
+def test_a_device_that_watches(settings: dict[str, str]) -> None:
+    """Without the password it is said that there is none; one run with it makes it, and shows neither of them; from
+    then on it is found without the password, and nothing is changed."""
+    without = set_up(settings)
+    assert (without.returncode, "no device watches" in without.stdout) == (0, True)
+    assert "MATRIX_SYNC_ACCESS_TOKEN" not in kept(settings)
+    made = set_up(settings | {"MATRIX_PASSWORD": "not-a-secret"})
+    token = kept(settings)["MATRIX_SYNC_ACCESS_TOKEN"]
+    assert (made.returncode, made.stderr) == (0, "")
+    assert not [secret for secret in (token, "not-a-secret") if secret in made.stdout]
+    again = set_up(settings)
+    assert "nothing was changed" in again.stdout
+    assert "watches" in again.stdout
+    assert kept(settings)["MATRIX_SYNC_ACCESS_TOKEN"] == token
 
 
 def test_what_a_person_must_mend_is_said(settings: dict[str, str]) -> None:

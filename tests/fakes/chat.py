@@ -3,48 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import functools
 import itertools
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Self, TypeVar
 
 from shared.domain.errors import Conflict, Limited, NotFound, Refused
-from shared.ports import CREATOR, Data, Entry, Finding, Identity, Levels, Membership, Power, Room
+from shared.ports import (
+    Changes,
+    Data,
+    Entry,
+    Finding,
+    Identity,
+    Levels,
+    Membership,
+    Power,
+    Resident,
+    Room,
+    StateEvent,
+)
+from tests.fakes.chat_rooms import FakeRoom, Pieces, differences, state_of
 
 _T = TypeVar("_T")
-
-
-@dataclass
-class FakeRoom:
-    """`members`: user to membership state. `powers`: user to level. `events`: oldest first. `spaces`: of a restricted
-    room, those whose members may enter. `change`: what changing powers needs."""
-
-    room_id: str
-    name: str
-    topic: str = ""
-    alias: str = ""
-    encrypted: bool = False
-    kind: str = ""
-    join_rule: str = "invite"
-    spaces: tuple[str, ...] = ()
-    creators: frozenset[str] = frozenset()
-    powers: dict[str, int] = field(default_factory=dict)
-    users_default: int = 0
-    invite: int = 0
-    kick: int = 50
-    change: int = 50
-    events_default: int = 0
-    members: dict[str, str] = field(default_factory=dict)
-    direct: set[str] = field(default_factory=set)
-    events: list[Data] = field(default_factory=list)
-
-    def power_of(self, user_id: str) -> int:
-        return CREATOR if user_id in self.creators else self.powers.get(user_id, self.users_default)
-
-    def joined(self) -> list[str]:
-        return [user for user, state in self.members.items() if state == "join"]
 
 
 @dataclass
@@ -92,8 +76,15 @@ class FakeChat:
         self._numbers = itertools.count(1)
         self._burst, self._every = 0, 0.0
         self._buckets: dict[str, tuple[float, float]] = {}
+        self._positions: dict[str, dict[str, Pieces]] = {}
 
     # ------------------------------------------------------------------ setting it up
+
+    def another_device(self, device_id: str = "WATCH") -> Self:
+        """The same bot on the same homeserver, seen from another device of its own."""
+        other = copy.copy(self)
+        other.device_id = device_id
+        return other
 
     def add_user(self, user_id: str) -> str:
         """Somebody who has logged in at least once."""
@@ -111,14 +102,20 @@ class FakeChat:
         )
         members = {creator: "join", **more.pop("members", {})}
         full = f"#{alias}:{self.domain}" if alias else ""
-        self.homes[room_id] = FakeRoom(room_id, name, alias=full, members=members, **(power | more))
+        made: dict[str, Any] = {"creator": creator, "version": version, "made_at": self._ms()}
+        self.homes[room_id] = FakeRoom(room_id, name, alias=full, members=members, **(made | power | more))
         return room_id
 
     def join(self, user_id: str, room_id: str) -> None:
-        self.homes[room_id].members[user_id] = "join"
+        self.homes[room_id].put(user_id, "join", self._ms())
+
+    def rename(self, user_id: str, room_id: str) -> None:
+        """A new display name: their membership is written anew."""
+        room = self.homes[room_id]
+        room.moved_at[user_id] = max(self._ms(), room.moved_at.get(user_id, room.made_at) + 1)
 
     def leave(self, user_id: str, room_id: str) -> None:
-        self.homes[room_id].members[user_id] = "leave"
+        self.homes[room_id].put(user_id, "leave", self._ms())
 
     def limit_invites(self, burst: int = 5, every: float = 1 / 0.003) -> None:
         """Synapse's default for one invitee: `burst` at once, then one per `every` seconds of `clock`."""
@@ -161,7 +158,7 @@ class FakeChat:
             raise _forbidden("The target user is not in the room")
         if room.power_of(self.user_id) < room.kick or room.power_of(self.user_id) <= room.power_of(user_id):
             raise _forbidden(f"You cannot kick user {user_id}.")
-        room.members[user_id] = "leave"
+        room.put(user_id, "leave", self._ms())
 
     @_port
     async def membership(self, room_id: str, user_id: str) -> Membership | None:
@@ -197,7 +194,7 @@ class FakeChat:
     @_port
     async def entry(self, room_id: str) -> Entry:
         room = self._inside(room_id)
-        return Entry(room.join_rule, room.spaces)
+        return Entry(room.join_rule, room.allow)
 
     @_port
     async def members(self, room_id: str) -> dict[str, str]:
@@ -215,7 +212,7 @@ class FakeChat:
             return
         if room.members.get(user_id) == "ban" or room.power_of(self.user_id) < room.invite:
             raise _forbidden("You don't have permission to invite users")
-        room.members[user_id] = "join"
+        room.put(user_id, "join", self._ms())
 
     @_port
     async def may_join_members(self) -> bool:
@@ -281,6 +278,36 @@ class FakeChat:
         return _sorted([room for room in self._mine() if user_id in room.joined()])
 
     @_port
+    async def residents(self, room_id: str) -> list[Resident]:
+        room = self._inside(room_id)
+        found = []
+        for user in room.joined():
+            at = datetime.fromtimestamp(room.moved_at.get(user, room.made_at) / 1000, UTC)
+            found.append(Resident(user, user[1:].partition(":")[0], at, room.power_of(user)))
+        return sorted(found, key=lambda resident: (resident.since, resident.user_id))
+
+    @_port
+    async def joined_among(self, user_id: str, rooms: Sequence[str]) -> set[str]:
+        return {room.room_id for room in self._mine() if room.room_id in rooms and user_id in room.joined()}
+
+    @_port
+    async def state(self, room_id: str) -> list[StateEvent]:
+        self._inside(room_id)
+        return list(self._state_of(room_id).values())
+
+    @_port
+    async def changes(self, since: str | None) -> Changes:
+        """By comparing: who left and came back in between is not told of, as if nothing had happened."""
+        if since is not None and since not in self._positions:
+            raise Refused("the homeserver does not know our position in its /sync any more", code="POSITION")
+        position = f"p{next(self._numbers)}"
+        self._positions[position] = now = {room.room_id: self._state_of(room.room_id) for room in self._mine()}
+        if since is None:
+            return Changes(position)
+        before = self._positions[since]
+        return Changes(position, differences(before, now), frozenset(before.keys() - now.keys()))
+
+    @_port
     async def direct_rooms(self) -> dict[str, list[str]]:
         return {user: list(rooms) for user, rooms in self.direct.items()}
 
@@ -311,6 +338,12 @@ class FakeChat:
                 return planned
         return None
 
+    def _ms(self) -> int:
+        return int(self.clock() * 1000)
+
+    def _state_of(self, room_id: str) -> Pieces:
+        return state_of(self.homes[room_id])
+
     def _mine(self) -> list[FakeRoom]:
         return [room for room in self.homes.values() if room.members.get(self.user_id) == "join"]
 
@@ -327,7 +360,7 @@ class FakeChat:
         if room.power_of(self.user_id) < room.invite:
             raise _forbidden("You don't have permission to invite users")
         self._take_invite(user_id)
-        room.members[user_id] = "invite"
+        room.put(user_id, "invite", self._ms())
 
     def _take_invite(self, invitee: str) -> None:
         """One bucket per invitee, filled anew over time."""

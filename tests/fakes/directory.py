@@ -125,6 +125,7 @@ class FakeDirectory:
         active: bool | None = None,
         group: str = "",
         joined_after: datetime | None = None,
+        updated_after: datetime | None = None,
         page: int = 1,
         size: int = 50,
     ) -> Accounts:
@@ -138,6 +139,7 @@ class FakeDirectory:
             and active in (None, row.active)
             and (not group or group in row.groups)
             and (joined_after is None or (row.joined_at is not None and row.joined_at > joined_after))
+            and (updated_after is None or (row.updated_at is not None and row.updated_at > updated_after))
         ]
         size = min(size, 100)
         shown = tuple(rows[(page - 1) * size : page * size])
@@ -196,10 +198,11 @@ class FakeDirectory:
 
     async def set_password(self, pk: int, password: str) -> None:
         await self._enter("set_password")
-        self._account(pk)
+        account = self._account(pk)
         if not password:
             raise Invalid.field("password", "must not be empty")
         self.passwords[pk] = password
+        self._accounts[pk] = replace(account, updated_at=self.clock())
 
     async def groups(self) -> list[Group]:
         await self._enter("groups")

@@ -44,7 +44,7 @@ ROUTES: dict[str, tuple[str, ...]] = {
     "POST /api/invites": ("authentik", "onboarding"),
     "POST /api/users": ("authentik", "onboarding", "tasks"),
     "GET /api/users": ("authentik",),
-    "POST /api/rooms/invite": ("matrix", "tasks"),
+    "POST /api/rooms/invite": ("matrix", "onboarding", "tasks"),
     "GET /api/rooms": ("matrix",),
     "POST /api/onboardings/ob_x/approve": ("onboarding", "tasks"),
 }

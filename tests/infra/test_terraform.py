@@ -11,6 +11,7 @@ import pytest
 
 from functions.tasks import task_url
 from main import ENTRY_POINTS
+from shared.domain import costs
 from shared.domain.onboarding import backoff
 from shared.repositories import EXPIRING, GROUP_FIELDS, QUERIES
 from shared.services.breakers import neighbour_of
@@ -36,6 +37,7 @@ ELSEWHERE = {
     "TRACING_ENDPOINT": "Google, by default",
     "MATRIX_PASSWORD": "given to one run of set-up, and kept nowhere",
     "MATRIX_RECOVERY_KEY": "a secret for set-up: no function has it",
+    "MATRIX_SYNC_ACCESS_TOKEN": "of sync_directory, which is not there yet",
 }
 """Settings that no deployed function is given, and why."""
 NEEDS: Mapping[str, tuple[Concern, ...]] = {
@@ -252,7 +254,7 @@ def test_who_enqueues(everything: Run) -> None:
         assert grant["role"] == "roles/cloudtasks.enqueuer"
         found.setdefault(accounts[grant["member"]], set()).add(queues[grant["name"]])
     tasks = {name: {QUEUES[name].lower()} for name, kind in ENTRY_POINTS.items() if kind == "task"}
-    beginners = ("admin", "create_user", "enrollment_webhook", "resume_onboardings")
+    beginners = ("admin", "create_user", "enrollment_webhook", "resume_onboardings", "update_account")
     spreading = {"apply_plan": {"invites", "messages"}}
     assert found == tasks | spreading | {key: {"invites", "messages", "accounts"} for key in beginners}
     acting = everything.all("google_service_account_iam_member")
@@ -365,6 +367,7 @@ def test_schedules(everything: Run) -> None:
             "POST",
         )
     assert jobs(everything)["resume_onboardings"]["schedule"] == "* * * * *"
+    assert costs.ASSUMED["sweep_minutes"] == 1, "what a month costs is reckoned with this schedule"
 
 
 def test_one_cpu_for_many_requests(everything: Run) -> None:
@@ -409,7 +412,7 @@ def test_every_writer_of_an_expiry_is_known() -> None:
     """Each module that gives documents an end is one that the list of collections was made for."""
     core = [*(ROOT / "shared" / "services").glob("*.py"), *(ROOT / "shared" / "domain").glob("*.py")]
     writers = {file.stem for file in core if re.search(r"\bexpire_at\b(\"|: datetime|=)", file.read_text())}
-    assert writers == {"leases", "replies", "room_keys", "inbox", "plans"}, (
+    assert writers == {"leases", "replies", "room_keys", "inbox", "imports", "plans"}, (
         "add its collection to EXPIRING and to this test"
     )
 

@@ -124,6 +124,7 @@ def check_import(server: Authentik, code: str, data: Path, *arguments: str, **en
     done = run(server, data, "--apply", *arguments, **environment)
     assert (done.returncode, done.stderr) == (0, "")
     assert report(out) == expected
+    assert expected["category", "Outdoors"] == ("made", "1 rooms")
     after = known(server)
     assert after["users"]["ada"]["matrix_id"] == "@adele:muster.test"
     notes = [(note["text"], note.get("by"), note.get("at")) for note in after["users"]["ada"]["notes"]]
@@ -136,6 +137,7 @@ def check_import(server: Authentik, code: str, data: Path, *arguments: str, **en
 
     again = run(server, data, "--apply", *arguments, **environment)
     assert known(server) == after
+    assert report(out)["category", "Outdoors"][0] == "unchanged"
     outcomes = {key: outcome for key, (outcome, _) in report(out).items() if key[0] in ("matrix id", "invite", "note")}
     assert set(outcomes.values()) == {"unchanged", "skipped"}
     skipped = {key: reason for key, (_, reason) in report(out, "skipped.csv").items()}

@@ -20,19 +20,28 @@ from msgspec.structs import replace
 
 from shared.adapters.olm import make_account
 from shared.domain.device_account import DeviceAccount
+from shared.domain.imports import Line
+from shared.domain.members import member_id
 from shared.services import (
     breakers,
     bundles,
+    categories,
+    imports,
     inbox,
+    indoc_clock,
+    indoc_pauses,
     invites,
     jobs,
     leases,
     new_users,
+    offboarding,
     onboardings,
     plan_apply,
     plans,
     reader,
+    reasons,
 )
+from shared.services.removals import Words
 from shared.services.resume import LEASE, LEASE_FOR
 from shared.services.self_check import self_check
 from tests.fakes.task_queue import FakeTaskQueue
@@ -114,13 +123,25 @@ async def by_an_admin(world: World) -> None:
     for room in world.policy.default_rooms:
         world.homeserver.join(member, room)
     await jobs.start(world, ADMIN, jobs.Wanted("remove", member, world.policy.default_rooms, "moved away"))
+    outdoors = categories.Wanted(
+        "Outdoors", ("nature",), {"hiking": ["trail"]}, world.policy.default_rooms, key="k3", body="b3"
+    )
+    await categories.create(world, ADMIN, outdoors)
+    lines = [
+        Line(line=2, cells={"first_name": "Gil"}, fields={"first_name": "Gil"}),
+        Line(
+            line=3, cells={"first_name": "Hal", "groups": "nobody"}, fields={"first_name": "Hal", "groups": ["nobody"]}
+        ),
+    ]
+    wanted_lines = imports.Wanted("users", ("first_name", "groups"), lines, "skip", key="k4", body="b4")
+    await imports.start(world, ADMIN, wanted_lines)
     await self_check(world, [])
 
 
 async def by_a_bundle(world: World) -> None:
     """Invited with a bundle that gives power in its rooms, and in a space."""
     space = world.homeserver.add_room("Club", kind="m.space")
-    inner = world.homeserver.add_room("Inner circle", join_rule="restricted", spaces=(space,))
+    inner = world.homeserver.add_room("Inner circle", join_rule="restricted", allow=(space,))
     rooms = (world.policy.default_rooms[0], inner)
     wanted = bundles.Wanted("Moderators", rooms, ("friends",), ("friends",), {"*": 50}, removes=True)
     await bundles.create(world, ADMIN, wanted)
@@ -145,12 +166,33 @@ async def an_outage(world: World) -> None:
     await leases.take(world, LEASE, LEASE_FOR)
 
 
+async def shown_out(world: World) -> None:
+    """Told why and off-boarded; somebody nudged and removed by the clock of INDOC, somebody else whose clock is paused."""
+    await reasons.put(world, ADMIN, "rules", "Rules", "{username} broke rule 3", "Goodbye, {name}.")
+    account = await world.member("gwen")
+    await world.enrolled("gwen", "e5")
+    await world.work()
+    wanted = offboarding.Wanted(Words(template="rules"), key="k3", body="b3")
+    await offboarding.offboard(world, ADMIN, account.pk, wanted)
+    await world.work()
+    world.policy = replace(world.policy, clock=True)
+    hugo, iris = world.arrive("hugo"), world.arrive("iris")
+    for member in (hugo, iris):
+        keys(world).add_device(member, "PHONE", name="Phone")
+    await indoc_pauses.pause(world, ADMIN, member_id(iris), None, dry_run=False)
+    for _ in range(3):
+        world.pause(hours=20)
+        await indoc_clock.clock(world)
+        await world.work()
+
+
 STORIES: tuple[Callable[[World], Awaitable[None]], ...] = (
     at_home,
     without_device,
     held,
     by_an_admin,
     by_a_bundle,
+    shown_out,
     an_outage,
 )
 

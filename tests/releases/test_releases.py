@@ -19,24 +19,28 @@ from main import ENTRY_POINTS
 from shared.adapters.olm import Sealer
 from shared.domain.audit import Audit
 from shared.domain.bundles import Bundle
+from shared.domain.categories import Category
 from shared.domain.device_account import DeviceAccount
 from shared.domain.errors import MusterError
+from shared.domain.imports import Import, Part
+from shared.domain.indoc import Pause, Stay
 from shared.domain.invites import Invite
 from shared.domain.jobs import Job
 from shared.domain.onboarding import Onboarding, Step
 from shared.domain.plans import Plan
 from shared.domain.records import Record
+from shared.domain.removals import RemovalReason
 from shared.domain.replies import Reply
 from shared.ports import Create, Task
-from shared.repositories import AUDIT, INVITES, JOBS, ONBOARDINGS
-from shared.services import jobs
+from shared.repositories import AUDIT, IMPORTS, INVITES, JOBS, ONBOARDINGS
+from shared.services import categories, imports, jobs
 from shared.services.breakers import Breaker
 from shared.services.encryption import Letter
 from shared.services.inbox import Unopened
 from shared.services.messaging import DirectRoom
 from shared.services.new_users import Request
 from shared.services.position import Position
-from tests.fakes.chat import FakeRoom
+from tests.fakes.chat_rooms import FakeRoom
 from tests.releases.make import data, world
 from tests.shared.services.test_encryption import PICKLE_KEY
 from tests.world import World
@@ -48,8 +52,14 @@ RECORDS: dict[str, type[Record]] = {
     r"invites/[^/]+": Invite,
     r"onboardings/[^/]+": Onboarding,
     r"jobs/[^/]+": Job,
-    r"(onboardings|jobs)/[^/]+/steps/[^/]+": Step,
+    r"indoc/[^/]+": Stay,
+    r"indoc_pauses/[^/]+": Pause,
+    r"removal_reasons/[^/]+": RemovalReason,
+    r"(onboardings|jobs|indoc)/[^/]+/steps/[^/]+": Step,
+    r"imports/[^/]+": Import,
+    r"imports/[^/]+/lines/[^/]+": Part,
     r"audit/[^/]+": Audit,
+    r"categories/[^/]+": Category,
     r"breakers/[^/]+": Breaker,
     r"direct_rooms/[^/]+": DirectRoom,
     r"letters/[^/]+": Letter,
@@ -108,7 +118,7 @@ def test_each_record_is_read(release: str) -> None:
 async def test_lists_and_views_show_what_was_left(release: str) -> None:
     """Everything that the admin API lists is listed, and each onboarding and job shown with its steps."""
     made = await inherited(release)
-    for repository in (INVITES, ONBOARDINGS, JOBS):
+    for repository in (INVITES, ONBOARDINGS, JOBS, IMPORTS):
         listing: Any = await repository.list(made.store, limit=200)
         written = [each for each in left(release, "documents") if kind_of(each["path"]) is repository.type]
         assert len(listing.items) == len(written) > 0
@@ -117,7 +127,10 @@ async def test_lists_and_views_show_what_was_left(release: str) -> None:
                 assert (await made.view(record.id)).steps
             if repository is JOBS:
                 assert (await jobs.view(made, record.id)).steps
+            if repository is IMPORTS:
+                assert (await imports.table(made, record.id)).lines
     assert (await AUDIT.list(made.store, order="-at")).total
+    assert len(await categories.everything(made)) == (await categories.listing(made, 200, None)).total > 0
 
 
 @pytest.mark.parametrize("release", RELEASES)

@@ -123,6 +123,28 @@ async def test_a_secret_that_is_missing() -> None:
         await wired(AUTHENTIK_API_TOKEN="").secret("AUTHENTIK_API_TOKEN")
 
 
+async def test_what_watches_is_another_client() -> None:
+    """Without a token of its own there is none; with one, by value or by name, it is made once, and is not what sends."""
+    assert await wired().watcher() is None
+    for made in (wired(MATRIX_SYNC_ACCESS_TOKEN="other"), wired(FakeSecrets("other"), MATRIX_SYNC_ACCESS_TOKEN=NAMED)):
+        watcher = await made.watcher()
+        assert watcher is await made.watcher()
+        assert watcher not in (None, await made.chat())
+
+
+async def test_a_new_version_of_a_token_takes_effect() -> None:
+    """A client lives as long as its token is the same: a rotated one is used without starting a new instance."""
+    secrets = FakeSecrets("one")
+    made = wired(secrets, AUTHENTIK_API_TOKEN=NAMED, MATRIX_ACCESS_TOKEN=NAMED)
+    directory, chat = await made.directory(), await made.chat()
+    assert await made.directory() is directory
+    assert await made.chat() is chat is await made.keys()
+    secrets.value = "two"
+    assert await made.directory() is not directory
+    assert await made.chat() is not chat
+    assert await made.chat() is await made.keys()
+
+
 async def test_each_port_is_made_once(tmp_path: Path) -> None:
     """With all settings every port is made, at its first use and only once, without asking anybody anything."""
     made = wired(MUSTER_STORE="sqlite", MUSTER_DATA_DIR=str(tmp_path), CLOUD_TASKS_EMULATOR_HOST="127.0.0.1:1")

@@ -62,11 +62,18 @@ run "everything" {
     matrix_puppets           = ["@signal_"]
     matrix_ca_bundle         = "/etc/ssl/b.pem"
     matrix_membership        = "join"
-    protected_members        = ["@founder:example.org"]
     matrix_enable_encryption = true
+    matrix_sync_device       = true
     auto_remove_from_indoc   = false
+    indoc_leave_after_join   = true
+    indoc_clock              = true
+    indoc_nudge_hours        = 10
+    indoc_remove_hours       = 12
+    protected_members        = ["@ada:example.org"]
     welcome_delay_seconds    = 7
     notice_without_device    = true
+    recommend_min_score      = 30
+    recommend_max_score      = 90
     tracing                  = true
     cost_prices              = { reads = 0.5 }
   }
@@ -116,8 +123,12 @@ run "mistakes" {
     matrix_puppets          = ["signal"]
     matrix_ca_bundle        = "ca.pem"
     matrix_membership       = "kick"
-    protected_members       = ["founder"]
+    indoc_nudge_hours       = 0
+    indoc_remove_hours      = 10000
+    protected_members       = ["ada"]
     welcome_delay_seconds   = -1
+    recommend_min_score     = -1
+    recommend_max_score     = 101
     cost_prices             = { "a b" = 1 }
   }
 
@@ -127,6 +138,7 @@ run "mistakes" {
     var.authentik_flow_slug, var.authentik_ca_bundle, var.grantable_groups, var.public_url, var.matrix_homeserver,
     var.matrix_user_id, var.matrix_domain, var.matrix_indoc_room_id, var.matrix_default_rooms, var.matrix_puppets,
     var.matrix_ca_bundle, var.welcome_delay_seconds, var.authentik_default_group, var.authentik_client_id,
-    var.admin_group, var.cost_prices, var.matrix_membership, var.protected_members,
+    var.admin_group, var.cost_prices, var.indoc_nudge_hours, var.indoc_remove_hours, var.protected_members,
+    var.recommend_min_score, var.recommend_max_score, var.matrix_membership,
   ]
 }

@@ -25,6 +25,12 @@ WITH_BODY = [
     ("POST", "/api/bundles"),
     ("PUT", "/api/bundles/bundle_x"),
     ("POST", "/api/plans/plan_x/apply"),
+    ("POST", "/api/users/2/offboard"),
+    ("PUT", "/api/removal_reasons/rules"),
+    ("POST", "/api/invites/batch"),
+    ("POST", "/api/rooms/recommend"),
+    ("POST", "/api/categories"),
+    ("PUT", "/api/categories/cat_x"),
 ]
 OPTIONAL_BODY = [
     ("POST", "/api/users/2/onboard"),
@@ -40,6 +46,10 @@ LISTS = [
     "/api/bundles",
     "/api/plans",
     "/api/jobs",
+    "/api/removal_reasons",
+    "/api/indoc",
+    "/api/categories",
+    "/api/imports",
 ]
 ODD_BODIES: dict[str, bytes] = {
     "nothing": b"",
@@ -76,7 +86,7 @@ async def test_bodies_that_may_be_left_out(service: Service, method: str, path: 
         problem(await service.api(method, path, **more), 404)
 
 
-@pytest.mark.parametrize(("method", "path"), WITH_BODY + OPTIONAL_BODY)
+@pytest.mark.parametrize(("method", "path"), [*WITH_BODY, *OPTIONAL_BODY, ("POST", "/api/imports?kind=users")])
 async def test_too_large(service: Service, method: str, path: str) -> None:
     """A body of 1 MB is a 413, also in many small pieces; it is not read from strangers."""
     large = json.dumps({"label": "x" * 1_000_000}).encode()
@@ -123,12 +133,19 @@ KNOWN: dict[str, set[str]] = {
     "/api/invites": {"GET", "POST"},
     "/api/invites/inv_x": {"GET", "PATCH"},
     "/api/invites/inv_x/revoke": {"POST"},
+    "/api/invites/batch": {"POST"},
+    "/api/imports": {"GET", "POST"},
+    "/api/imports/imp_x": {"GET"},
+    "/api/imports/imp_x/left.csv": {"GET"},
+    "/api/export/invites.csv": {"GET"},
+    "/api/export/invites.json": {"GET"},
     "/api/users": {"GET", "POST"},
     "/api/users/2": {"GET", "PATCH", "DELETE"},
     "/api/users/2/activate": {"POST"},
     "/api/users/2/deactivate": {"POST"},
     "/api/users/2/recovery": {"POST"},
     "/api/users/2/onboard": {"POST"},
+    "/api/users/2/offboard": {"POST"},
     "/api/onboardings": {"GET"},
     "/api/onboardings/ob_x": {"GET"},
     "/api/onboardings/ob_x/retry": {"POST"},
@@ -146,8 +163,17 @@ KNOWN: dict[str, set[str]] = {
     "/api/plans/plan_x/apply": {"POST"},
     "/api/plans/plan_x/undo": {"POST"},
     "/api/jobs": {"GET"},
+    "/api/rooms/recommend": {"POST"},
+    "/api/categories": {"GET", "POST"},
+    "/api/categories/cat_x": {"GET", "PUT", "DELETE"},
     "/api/members/@a:b.test/rooms": {"GET"},
     "/api/jobs/job_x": {"GET"},
+    "/api/removal_reasons": {"GET"},
+    "/api/removal_reasons/rules": {"GET", "PUT", "DELETE"},
+    "/api/indoc": {"GET"},
+    "/api/indoc/@a:b.test/pause": {"POST"},
+    "/api/indoc/@a:b.test/resume": {"POST"},
+    "/api/jobs/job_x/invites.csv": {"GET"},
     "/api/audit": {"GET"},
     "/api/metrics": {"GET"},
     "/api/costs": {"GET"},

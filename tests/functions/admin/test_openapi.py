@@ -14,7 +14,7 @@ from schemathesis.specs.openapi.checks import negative_data_rejection, positive_
 
 import shared.wiring
 from functions.admin.app import app
-from tests.functions.admin.test_abuse import KNOWN
+from tests.functions.admin.test_abuse import KNOWN, LISTS
 from tests.functions.conftest import new_world
 from tests.functions.served import API_KEY, Service, application
 from tests.functions.tokens import Issuer
@@ -34,6 +34,7 @@ POST /api/users/{pk}/activate
 POST /api/users/{pk}/deactivate
 POST /api/users/{pk}/recovery
 POST /api/users/{pk}/onboard
+POST /api/users/{pk}/offboard
 GET /api/onboardings
 GET /api/onboardings/{onboarding_id}
 POST /api/onboardings/{onboarding_id}/retry
@@ -56,7 +57,28 @@ GET /api/plans/{plan_id}/lines
 POST /api/plans/{plan_id}/apply
 POST /api/plans/{plan_id}/undo
 GET /api/jobs
+POST /api/rooms/recommend
+GET /api/categories
+POST /api/categories
+GET /api/categories/{category_id}
+PUT /api/categories/{category_id}
+DELETE /api/categories/{category_id}
 GET /api/jobs/{job_id}
+GET /api/removal_reasons
+GET /api/removal_reasons/{reason_id}
+PUT /api/removal_reasons/{reason_id}
+DELETE /api/removal_reasons/{reason_id}
+GET /api/indoc
+POST /api/indoc/{matrix_id}/pause
+POST /api/indoc/{matrix_id}/resume
+GET /api/jobs/{job_id}/invites.csv
+POST /api/invites/batch
+POST /api/imports
+GET /api/imports
+GET /api/imports/{import_id}
+GET /api/imports/{import_id}/left.csv
+GET /api/export/{what}.csv
+GET /api/export/{what}.json
 GET /api/audit
 GET /api/health
 GET /api/self-check
@@ -79,13 +101,25 @@ FIELDS = {
     "Retry": "steps",
     "Skip": "step reason",
     "RoomsInvite": "matrix_id rooms",
-    "RoomsRemove": "matrix_id rooms reason",
+    "RoomsRemove": "matrix_id rooms reason template message message_required",
     "NewBundle": "name rooms groups for_groups levels removes space_first",
     "BundleOut": "id name revision rooms groups for_groups levels removes space_first ways",
     "NewPlan": "bundles groups matrix_ids",
     "PlanOut": "id state created_at total counts notes job applied undo_until undo_job",
-    "LineOut": "id action matrix_id username room_id room before after reason",
+    "PlanLineOut": "id action matrix_id username room_id room before after reason",
     "Apply": "lines removals",
+    "Offboard": "reason template message message_required keep_rooms matrix_ids",
+    "ReasonOut": "id label reason message",
+    "IndocItem": "matrix_id since hours onboarding state nudge_at remove_at",
+    "MemberRooms": "items live age_seconds",
+    "ImportStarted": "job table",
+    "ImportLines": "imported state items next_cursor total",
+    "LineOut": "line state cause fix id username",
+    "BatchInvites": "count label rooms groups expires_in_hours expires_at note sponsor",
+    "Interested": "interests limit",
+    "RecommendedOut": "items wanted unwanted",
+    "RecommendationOut": "room_id name score because",
+    "CategoryOut": "id name keywords synonyms rooms revision created_at updated_at",
     "CheckOut": "name ok detail fix",
     "Problem": "type title status detail errors",
     "Invites": "items next_cursor total",
@@ -98,6 +132,18 @@ API = schemathesis.openapi.from_dict(DOCUMENT)
 API.app = application("admin")
 API.config.update(base_url="http://testserver")
 EXAMPLES = 20
+MAKING = (
+    "POST /api/invites",
+    "POST /api/invites/batch",
+    "POST /api/users",
+    "POST /api/users/{pk}/offboard",
+    "POST /api/imports",
+    "POST /api/bundles",
+    "POST /api/plans",
+    "POST /api/categories",
+    "POST /api/rooms/invite",
+    "POST /api/rooms/remove",
+)
 
 
 def operations() -> dict[str, dict[str, Any]]:
@@ -111,15 +157,10 @@ def operations() -> dict[str, dict[str, Any]]:
 def test_every_route_of_the_contract_is_there() -> None:
     """Whatever callers rely on is a route, and the table of methods that the other tests use knows no other."""
     assert set(CONTRACT) <= set(operations())
-    sample = {
-        "invite_id": "inv_x",
-        "pk": "2",
-        "onboarding_id": "ob_x",
-        "matrix_id": "@a:b.test",
-        "job_id": "job_x",
-        "bundle_id": "bundle_x",
-        "plan_id": "plan_x",
-    }
+    sample = {"invite_id": "inv_x", "pk": "2", "onboarding_id": "ob_x", "matrix_id": "@a:b.test", "job_id": "job_x"}
+    sample |= {"import_id": "imp_x", "what": "invites", "bundle_id": "bundle_x", "plan_id": "plan_x"}
+    sample["category_id"] = "cat_x"
+    sample["reason_id"] = "rules"
     known = {f"{method} {path}" for path, methods in KNOWN.items() for method in methods}
     assert {name.format(**sample) for name in operations()} == known
 
@@ -134,30 +175,14 @@ def test_every_act_can_be_tried_and_every_making_repeated() -> None:
     """Everything that acts takes `dry_run`; what makes something takes an Idempotency-Key."""
     for name, operation in operations().items():
         taken = {parameter["name"].lower() for parameter in operation.get("parameters", [])}
-        assert ("dry_run" in taken) is not name.startswith("GET"), name
-        makes = name.removeprefix("POST /api/") in (
-            "invites",
-            "users",
-            "rooms/invite",
-            "rooms/remove",
-            "bundles",
-            "plans",
-        )
-        assert ("idempotency-key" in taken) is makes, name
+        asks = name.startswith("GET") or name == "POST /api/rooms/recommend"
+        assert ("dry_run" in taken) is not asks, name
+        assert ("idempotency-key" in taken) is (name in MAKING), name
 
 
 def test_every_list_has_pages() -> None:
     """Whatever can grow without end takes a limit and a cursor."""
-    for path in (
-        "/api/invites",
-        "/api/users",
-        "/api/onboardings",
-        "/api/rooms",
-        "/api/audit",
-        "/api/bundles",
-        "/api/plans",
-        "/api/jobs",
-    ):
+    for path in LISTS:
         taken = {parameter["name"]: parameter["schema"] for parameter in operations()[f"GET {path}"]["parameters"]}
         assert {"limit", "cursor"} <= set(taken)
         assert {name: taken["limit"][name] for name in ("minimum", "maximum", "default")} == {
@@ -226,12 +251,19 @@ async def _furnish(service: Service) -> None:
     IDS["invite_id"] = (await service.api("POST", "/api/invites", json={"label": "x"})).json()["id"]
     made = (await service.api("POST", "/api/users", json={"first_name": "Ada"})).json()
     IDS["pk"], IDS["onboarding_id"] = made["user"]["pk"], made["onboarding"]["id"]
+    category = {"name": "Work", "keywords": ["jobs"], "synonyms": {"ops": ["operations"]}, "rooms": ["#ops:fake.test"]}
+    IDS["category_id"] = (await service.api("POST", "/api/categories", json=category)).json()["id"]
     body = {"matrix_id": "@ada:fake.test", "rooms": ["#ops:fake.test"]}
     IDS["job_id"] = (await service.api("POST", "/api/rooms/invite", json=body)).json()["job"]["id"]
     body = {"name": "Garden", "rooms": ["#ops:fake.test"]}
     IDS["bundle_id"] = (await service.api("POST", "/api/bundles", json=body)).json()["id"]
     IDS["plan_id"] = (await service.api("POST", "/api/plans", json={})).json()["id"]
     IDS["matrix_id"] = "@ada:fake.test"
+    IDS["reason_id"] = "rules"
+    await service.api("PUT", "/api/removal_reasons/rules", json={"label": "Rules", "reason": "broke them, {name}"})
+    file = "first_name,groups\nBee,\nCee,nobody\n"
+    started = await service.api("POST", "/api/imports?kind=users&on_conflict=skip", content=file)
+    IDS["import_id"] = started.json()["table"]["imported"]["id"]
 
 
 @API.hook

@@ -183,10 +183,52 @@ BUNDLE: dict[str, list[Any]] = {
 STEP: list[Any] = [*NOT_TEXT, *UNREADABLE, None, ""]
 RETRY: dict[str, list[Any]] = {"steps": [None, "hello", 5, {}, *([step] for step in STEP), ["a"] * 201], "extra": [1]}
 SKIP: dict[str, list[Any]] = {"step": STEP, "reason": label(100), "extra": [1]}
+KEYWORDS: list[Any] = [None, 5, "hiking", {}, [""], ["?!"], [5], ["\ud800"], ["k" * 101], [f"k{n}" for n in range(201)]]
+CATEGORY: dict[str, list[Any]] = {
+    "name": [*label(100), "?!", "\U0001f3b2"],
+    "keywords": KEYWORDS,
+    "synonyms": [
+        *(None, 5, "hiking", []),
+        *({"hiking": words} for words in [None, "trail", [], [""], ["?!"], ["t"] * 13]),
+        *({word: ["trail"]} for word in ["", "?!", "__hiking__", "\ud800", "k" * 101]),
+        {f"k{n}": ["trail"] for n in range(201)},
+    ],
+    "rooms": [*(rooms for rooms in ROOMS if not isinstance(rooms, list) or len(rooms) == 1), ["!a:b"] * 1001],
+    "extra": [1],
+}
+REVISIONS: list[Any] = [None, 0, -1, 1.5, "1", True, [], {}, 10**400]
+INTERESTED: dict[str, list[Any]] = {
+    "interests": [*NOT_TEXT, *UNREADABLE, None, "x" * 10_001],
+    "limit": [None, 0, -1, 51, 1.5, "5", True, [], {}],
+    "extra": [1],
+}
 ROOMS_INVITE: dict[str, list[Any]] = {"matrix_id": [*MATRIX_IDS, ""], "rooms": [*ROOMS, []], "extra": [1]}
 ROOMS_REMOVE: dict[str, list[Any]] = {
     "matrix_id": [*MATRIX_IDS, ""],
     "rooms": [*(rooms for rooms in ROOMS if rooms is not None), []],
     "reason": label(100),
+    "message": text(4000),
+    "message_required": SWITCHES,
+    "template": text(200),
+    "extra": [1],
+}
+OFFBOARD: dict[str, list[Any]] = {
+    "reason": label(100),
+    "message": text(4000),
+    "message_required": SWITCHES,
+    "template": text(200),
+    "keep_rooms": ROOMS,
+    "matrix_ids": [None, "x", 5, {}, *([member] for member in (*MATRIX_IDS, "")), ["@ada:example.org"] * 11],
+    "extra": [1],
+}
+REASON: dict[str, list[Any]] = {
+    "label": label(100),
+    "reason": [*label(300), "{you}"],
+    "message": [*text(4000), "{you}"],
+    "extra": [1],
+}
+PAUSE: dict[str, list[Any]] = {
+    "hours": [value for value in HOURS if value is not None],
+    "until": [*TIMES],
     "extra": [1],
 }

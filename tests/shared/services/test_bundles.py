@@ -256,7 +256,7 @@ async def test_nobody_is_lowered_by_an_onboarding() -> None:
 def club(world: World, **fields: object) -> tuple[str, list[str]]:
     """A space, and seven rooms that its members may enter."""
     space = world.homeserver.add_room("Club", kind="m.space", **fields)
-    rule = {"join_rule": "restricted", "spaces": (space,)}
+    rule = {"join_rule": "restricted", "allow": (space,)}
     return space, [world.homeserver.add_room(f"Room {number}", **rule) for number in range(7)]
 
 

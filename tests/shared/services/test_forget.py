@@ -7,6 +7,7 @@ import json
 import pytest
 
 from shared.domain.errors import Conflict, NotFound
+from shared.domain.indoc import pause_path
 from shared.ports import Put, Query
 from shared.services import jobs, new_users, users
 from shared.services.enroll import Start, begin
@@ -28,6 +29,9 @@ async def member(world: World, name: str) -> tuple[str, int]:
         Put(f"replies/{name}", {"v": 1, "matrix_id": matrix_id}),
         Put(f"room_keys/{name}", {"v": 1, "user_id": matrix_id}),
         Put(f"to_device/{name}", {"v": 1, "sender": matrix_id}),
+        Put(f"indoc/{name}", {"v": 1, "matrix_id": matrix_id}),
+        Put(f"indoc/{name}/steps/nudge", {"v": 1, "result": {"name": name.lower()}}),
+        Put(pause_path(matrix_id), {"v": 1, "matrix_id": matrix_id}),
         Put(f"events/{name}", {"v": 1, "onboarding": made.view.onboarding.id}),
         Put(f"invites/{name}", {"v": 1, "label": name, "matrix_id": matrix_id, "max_uses": 1, "used_by": []}),
         Put(f"invites/{name}-open", {"v": 1, "label": "us", "max_uses": 9, "used_by": [made.view.onboarding.id]}),
@@ -38,7 +42,8 @@ async def member(world: World, name: str) -> tuple[str, int]:
 async def everything(world: World) -> str:
     """All documents, as one text."""
     names = (
-        "invites user_requests onboardings jobs events audit direct_rooms letters to_device room_keys replies".split()
+        "invites user_requests onboardings jobs events audit direct_rooms letters to_device room_keys replies indoc "
+        "indoc_pauses".split()
     )
     found = [item for name in names for item in (await world.documents.query(Query(name, limit=200))).items]
     for name in ("steps", "parts"):

@@ -14,7 +14,7 @@ from shared.services import late_devices, onboardings
 from shared.services.notices import NAME
 from shared.services.resume import direct_rooms
 from shared.services.rooms import managed, managed_of
-from tests.fakes.chat import FakeRoom
+from tests.fakes.chat_rooms import FakeRoom
 from tests.fakes.faulty_documents import FaultyDocuments, Killed
 from tests.shared.services.test_encryption import ADA, begun, keys, sealing, texts
 from tests.world import ADMIN, DOMAIN, World

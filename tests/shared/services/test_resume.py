@@ -10,8 +10,8 @@ import pytest
 
 from shared.domain.errors import Misconfigured, Unreachable
 from shared.domain.invites import ATTRIBUTE
-from shared.ports import Create, Replace
-from shared.services.resume import HEARTBEAT, LEASE, LEASE_FOR, PARTS, resume
+from shared.ports import Create, Put, Replace
+from shared.services.resume import HEARTBEAT, LEASE, LEASE_FOR, PARTS, due_steps, resume
 from tests.fakes.faulty_documents import Killed
 from tests.world import World, at_home
 
@@ -72,6 +72,26 @@ async def test_a_lost_enqueue_is_not_waited_for() -> None:
     assert world.queue.tasks
     await world.live()
     await at_home(world, onboarding, MEMBER)
+
+
+async def test_a_lost_enqueue_is_said_in_spite_of_the_store() -> None:
+    """That nothing was enqueued is written down though the store fails right then: two faults in a row cost a minute, not
+    a quarter of an hour."""
+    world, onboarding = await begun()
+    world.queue.tasks.clear()
+    [step, *others] = [step for step in (await world.steps(onboarding)).values() if step.state == "scheduled"]
+    for other in others:
+        await world.documents.write(Put(other.path, other.but(state="skipped", due_at=None).data()))
+    late = step.but(generation=4, due_at=world.now() - timedelta(hours=1))
+    await world.documents.write(Put(step.path, late.data()))
+    world.queue.fail_next(99)
+    for number in (2, 3):
+        world.documents.fail_at(number, Unreachable("store", "down for a moment"))
+    await due_steps(world)
+    world.queue._failures = 0
+    world.pause(seconds=1)
+    assert await due_steps(world) == 1
+    assert world.queue.tasks
 
 
 async def test_an_expired_claim_is_taken_over() -> None:

@@ -1,0 +1,72 @@
+"""Everything of a kind, page by page: never more of it in memory than one page."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from typing import Any
+
+from msgspec.structs import replace
+
+from shared.domain.audit import audit
+from shared.ports import Query
+from shared.repositories import AUDIT, CATEGORIES, IMPORTS, INVITES, JOBS, ONBOARDINGS, Repository, audit_write
+from shared.services.context import Actor, Ports
+from shared.services.rooms import managed
+
+PAGE = 200
+Pages = AsyncIterator[Sequence[Any]]
+
+
+async def begin(ports: Ports, actor: Actor, what: str, form: str) -> Pages:
+    """Who takes what is recorded before anything is given; the first page is read before the answer begins, so that
+    what cannot be read is an error and not an empty file."""
+    pages = SOURCES[what](ports)
+    first = await anext(pages, ())
+    record = audit(ports.now(), actor.name, "export", what, f"{ports.chance():x}", source=actor.source)
+    await ports.documents.write(audit_write(record.but(detail={"form": form})))
+    return _from(first, pages)
+
+
+async def _from(first: Sequence[Any], others: Pages) -> Pages:
+    yield first
+    async for page in others:
+        yield page
+
+
+def records(repository: Repository[Any], order: str) -> Callable[[Ports], Pages]:
+    """The oldest first: what comes in meanwhile comes at the end, and shifts nothing."""
+
+    async def pages(ports: Ports) -> Pages:
+        query: Query | None = Query(repository.collection, (), order, PAGE)
+        while query:
+            page = await ports.documents.query(query)
+            yield [repository.stored(item).record for item in page.items]
+            query = replace(query, cursor=page.next_cursor) if page.next_cursor else None
+
+    return pages
+
+
+async def users(ports: Ports) -> Pages:
+    """Authentik's pages are numbered: an account that is deleted meanwhile may take the next one's place with it."""
+    number: int | None = 1
+    directory = await ports.directory()
+    while number:
+        found = await directory.accounts(page=number, size=100)
+        yield found.items
+        number = found.next_page
+
+
+async def rooms(ports: Ports) -> Pages:
+    yield await managed(ports)
+
+
+SOURCES: Mapping[str, Callable[[Ports], Pages]] = {
+    "users": users,
+    "invites": records(INVITES, "created_at"),
+    "onboardings": records(ONBOARDINGS, "created_at"),
+    "rooms": rooms,
+    "categories": records(CATEGORIES, "created_at"),
+    "jobs": records(JOBS, "created_at"),
+    "imports": records(IMPORTS, "created_at"),
+    "audit": records(AUDIT, "at"),
+}

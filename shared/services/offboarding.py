@@ -1,0 +1,157 @@
+"""Somebody leaves the community: deactivated in Authentik, then out of every room, in one job.
+
+Idempotent by the job's id under an `Idempotency-Key`, and by each step's document. What was still to be done for them
+is stopped before the job is made: were that cut short, asking again stops nothing twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+
+from msgspec import Struct
+
+from shared.domain import ids, members
+from shared.domain.errors import NotFound, Refused
+from shared.domain.jobs import Job, leaving_steps
+from shared.domain.members import MemberId
+from shared.domain.onboarding import ON_MATRIX, Onboarding, Step, derived_state
+from shared.ports import Account
+from shared.repositories import ONBOARDINGS
+from shared.repositories import steps_of as read_steps
+from shared.services.context import Actor, Ports
+from shared.services.enroll import MATRIX_ATTRIBUTE
+from shared.services.jobs import JobView, begun, job_id, repeated
+from shared.services.matrix_ids import vouched
+from shared.services.removals import Words, all_foreseen, refuse_the_bot, worded
+from shared.services.rooms import managed_of, room_id_of
+from shared.services.stopping import open_steps, stop_invites, stop_letters, stop_onboarding
+from shared.services.users import no_superuser
+
+STILL_RUNNING = timedelta(seconds=60)
+"""A step that is being done cannot be called back; it ends within 50 seconds. Removals come after it."""
+AT_ONCE = 8
+
+
+class Wanted(Struct, frozen=True):
+    """`keep_rooms`: ids or aliases of rooms that they stay in. `matrix_ids`: further ids that the admin vouches for."""
+
+    words: Words
+    keep_rooms: tuple[str, ...] = ()
+    matrix_ids: tuple[str, ...] = ()
+    key: str = ""
+    body: str = ""
+
+
+class _Leaver(Struct, frozen=True):
+    """`steps`: of their onboarding, as they stand. `people`: their Matrix ids, the first the one that is written to."""
+
+    account: Account
+    onboarding: Onboarding | None
+    steps: Sequence[Step]
+    people: Sequence[MemberId]
+    notes: Sequence[str]
+
+
+async def offboard(ports: Ports, actor: Actor, pk: int, wanted: Wanted, *, dry_run: bool = False) -> JobView:
+    """Raises `NotFound`, `Forbidden` for a superuser, `Invalid`, and `TryLater` where the homeserver does not say which
+    rooms they are in: then nothing at all is done."""
+    name = job_id(ports, actor, f"users/{pk}/offboard", wanted.key)
+    known = await repeated(ports, name, wanted.key, wanted.body)
+    if known:
+        return known
+    leaver = await _leaver(ports, pk, wanted)
+    account, main = leaver.account, (leaver.people[0] if leaver.people else "")
+    reason, message = await worded(ports, wanted.words, main, account.username, account.name)
+    where = await _where(ports, leaver, wanted.keep_rooms)
+    now, running = ports.now(), [s for s in open_steps(leaver.steps) if s.state == "running" and s.kind in ON_MATRIX]
+    job = Job(
+        id=name,
+        kind="offboard",
+        matrix_id=main,
+        actor=actor.name,
+        created_at=now,
+        reason=reason,
+        request=wanted.body,
+        account_pk=pk,
+        message=message,
+        message_required=wanted.words.required,
+        not_before=now + STILL_RUNNING if running else None,
+        notes=tuple(leaver.notes),
+    )
+    steps = leaving_steps(job, where)
+    if dry_run:
+        steps = await all_foreseen(ports, job, steps)
+        return JobView(job.but(state=derived_state("", steps)), steps)
+    if leaver.onboarding:
+        await stop_onboarding(ports, actor, leaver.onboarding)
+    await stop_invites(ports, leaver.people)
+    await stop_letters(ports, leaver.people)
+    return await begun(ports, actor, job, steps, "user.offboard", pk=pk, username=account.username)
+
+
+async def _leaver(ports: Ports, pk: int, wanted: Wanted) -> _Leaver:
+    account = no_superuser(await (await ports.directory()).account(pk))
+    found = await ONBOARDINGS.find(ports.documents, ids.onboarding_id(account.uid))
+    onboarding = found.record if found else None
+    steps = [each.record for each in await read_steps(ports.documents, found.path)] if found else []
+    people, notes = await _people(ports, account, onboarding, wanted.matrix_ids)
+    for person in people:
+        await refuse_the_bot(ports, person)
+    stopping = [step.name for step in open_steps(steps)]
+    if stopping:
+        notes.append(f"what was open of their onboarding stops: {', '.join(stopping)}")
+    return _Leaver(account, onboarding, steps, people, notes)
+
+
+async def _people(
+    ports: Ports, account: Account, onboarding: Onboarding | None, further: Sequence[str]
+) -> tuple[list[MemberId], list[str]]:
+    """Which Matrix ids are theirs: what was trusted to bring them in is trusted here. An attribute alone is not: a
+    member may have written a stranger's id there, who would be shown out in their place."""
+    claimed = str(account.attributes.get(MATRIX_ATTRIBUTE) or "")
+    given = onboarding.matrix_id if onboarding else await vouched(ports, account.uid)
+    who = members.identify(account.username, ports.policy.domain, given=given, claimed=claimed)
+    known = dict.fromkeys(member for member in (who.matrix_id, *further) if member)
+    people = [members.member_id(member, "matrix_ids") for member in known]
+    notes = []
+    if claimed and claimed not in known:
+        notes.append(
+            f"the account itself names {claimed} as its Matrix id, and nobody has vouched for that: it stays in its "
+            "rooms; if it is theirs, name it in matrix_ids"
+        )
+    if not people:
+        notes.append("no Matrix id of theirs is known: nobody is taken out of rooms; name theirs in matrix_ids")
+    return people, notes
+
+
+async def _where(ports: Ports, leaver: _Leaver, keep: Sequence[str]) -> Mapping[str, list[str]]:
+    """For each of their ids the rooms: those that they have joined, live, and those of their onboarding that they are
+    invited to, or may be by a step that is running."""
+    kept = {await room_id_of(ports, room) for room in keep}
+    where: dict[str, list[str]] = {}
+    for person in leaver.people:
+        rooms = [room.room_id for room in await managed_of(ports, person)]
+        if leaver.onboarding and person == leaver.onboarding.matrix_id:
+            rooms += await _invited(ports, person, leaver.steps, set(rooms))
+        where[person] = [room for room in dict.fromkeys(rooms) if room not in kept]
+    return where
+
+
+async def _invited(ports: Ports, person: str, steps: Sequence[Step], known: set[str]) -> list[str]:
+    gate = asyncio.Semaphore(AT_ONCE)
+
+    async def one(step: Step) -> str | None:
+        async with gate:
+            try:
+                room_id = str(step.result.get("room_id") or await room_id_of(ports, step.room))
+                if step.state == "running" or room_id in known:
+                    return room_id
+                there = await (await ports.chat()).membership(room_id, person)
+            except (Refused, NotFound):
+                return None  # the bot is not in it, and has invited nobody to it
+        return room_id if there and there.state in ("invite", "knock", "join") else None
+
+    found = await asyncio.gather(*(one(step) for step in steps if step.kind == "room"))
+    return [room for room in found if room and room not in known]
