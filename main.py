@@ -14,6 +14,8 @@ ENTRY_POINTS = {
     "deliver_welcome": "task",
     "update_account": "task",
     "remove_from_room": "task",
+    "set_power_level": "task",
+    "apply_plan": "task",
     "resume_onboardings": "job",
     "sync_directory": "job",
 }
@@ -79,6 +81,20 @@ async def update_account(request: Request) -> Response:
 @http
 async def remove_from_room(request: Request) -> Response:
     from functions.tasks.remove_from_room import handle
+
+    return await handle(request)
+
+
+@http
+async def set_power_level(request: Request) -> Response:
+    from functions.tasks.set_power_level import handle
+
+    return await handle(request)
+
+
+@http
+async def apply_plan(request: Request) -> Response:
+    from functions.tasks.apply_plan import handle
 
     return await handle(request)
 

@@ -19,7 +19,10 @@ from typing import Any
 from benchmarks.common import ROOT, SERVED, Ask, Figures, Report, cpu_seconds, framework, median, peak_mib, ratio
 from benchmarks.world import BENCH, Hands, Person, World
 from shared.domain import ids
+from shared.domain.onboarding import Step
+from shared.ports import Create
 from shared.services import enroll, jobs
+from shared.services.plan_jobs import part_step
 
 MAIN, FLOORS = ROOT / "main.py", SERVED / "floors.py"
 HELLO, ASGI = "hello, the framework alone", "hello on ASGI"
@@ -120,6 +123,13 @@ VARIANTS = (
             lambda r: r.world.task("remove_from_room",
                                    {"v": 1, "job": r.job, "step": ids.room_step(r.world.indoc), "generation": 0}),
             floor="floor of invite_to_room"),
+    Variant("set_power_level", "set_power_level",
+            lambda r: r.world.task("set_power_level",
+                                   {"v": 1, "job": r.job, "step": ids.level_step(r.world.indoc), "generation": 0}),
+            floor="floor of invite_to_room"),
+    Variant("apply_plan", "apply_plan",
+            lambda r: r.world.task("apply_plan", {"v": 1, "job": r.job, "step": "part:0000", "generation": 0}),
+            floor="floor of invite_to_room"),
     Variant("resume_onboardings", "resume_onboardings", lambda r: scheduled(r, "resume_onboardings")),
     Variant("sync_directory", "sync_directory", lambda r: scheduled(r, "sync_directory")),
     Variant("floor of the webhook", "floor_webhook",
@@ -177,7 +187,13 @@ async def _round(world: World, hands: Hands) -> Round:
 
     first, second, third = await enrolled(), await arrived(), await arrived()
     wanted = jobs.Wanted("remove", third.matrix_id, (world.indoc,), "A benchmark")
-    return Round(world, first, second, third, (await jobs.start(hands, BENCH, wanted)).job.id)
+    job = (await jobs.start(hands, BENCH, wanted)).job.id
+    level = Step(parent=f"jobs/{job}", name=ids.level_step(world.indoc), kind="level", room=world.indoc)
+    part = part_step(job, 0, hands.now(), undo=True, job="job_none")
+    await hands.documents.write(
+        Create(level.path, level.but(wanted={"level": 25}).data()), Create(part.path, part.data())
+    )
+    return Round(world, first, second, third, job)
 
 
 def _start(world: World, variant: Variant, ask: Ask) -> Start:

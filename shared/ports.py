@@ -312,6 +312,10 @@ class Directory(Protocol):
 # ------------------------------------------------------------------ Chat (Matrix)
 
 
+CREATOR = 2**53
+"""A creator's power in rooms of version 12 and later: above any level that can be written down."""
+
+
 class Membership(Struct, frozen=True):
     """`state`: "join", "invite", "leave", "ban" or "knock"."""
 
@@ -336,6 +340,32 @@ class Power(Struct, frozen=True):
     def lacking(self, *, indoc: bool) -> int | None:
         """The level that would be enough, None when ours is."""
         return max((level for level in self.needs(indoc=indoc).values() if level > self.ours), default=None)
+
+
+class Levels(Struct, frozen=True):
+    """Everybody's power in a room: who has none of their own has `default`. `creators` (from room version 12 on) are
+    above every level, and cannot be given one."""
+
+    users: Mapping[str, int]
+    default: int = 0
+    creators: frozenset[str] = frozenset()
+    invite: int = 0
+    kick: int = 50
+    change: int = 50
+
+    def of(self, user_id: str) -> int:
+        return CREATOR if user_id in self.creators else self.users.get(user_id, self.default)
+
+
+class Entry(Struct, frozen=True):
+    """Who may join a room: `rule` as in m.room.join_rules; `rooms`: with "restricted" (or "knock_restricted"), members
+    of these rooms or spaces may, by themselves."""
+
+    def by(self, space: str) -> bool:
+        return self.rule in ("restricted", "knock_restricted") and space in self.rooms
+
+    rule: str = "invite"
+    rooms: tuple[str, ...] = ()
 
 
 class Room(Struct, frozen=True):
@@ -430,6 +460,35 @@ class Chat(Protocol):
         ...
 
     async def power(self, room_id: str, target: str = "") -> Power: ...
+
+    async def levels(self, room_id: str) -> Levels:
+        """As `power`, of everybody."""
+        ...
+
+    async def set_power(self, room_id: str, user_id: str, level: int) -> int:
+        """Gives one member this level and leaves everything else as it is; answers the level before. Somebody else's
+        change at the same moment is kept, ours made again. Raises `Refused`: for who is at or above the bot, for a
+        level above the bot's own, and where the room does not let the bot."""
+        ...
+
+    async def entry(self, room_id: str) -> Entry: ...
+
+    async def members(self, room_id: str) -> dict[str, str]:
+        """Who has joined or is invited: user to "join" or "invite". One call."""
+        ...
+
+    async def join_member(self, room_id: str, user_id: str) -> None:
+        """Into the room at once, without an invite to accept: only where the bot is an admin of the homeserver, only
+        for its own users. Again is fine. Raises `Refused`, `NotFound` where that is not so."""
+        ...
+
+    async def may_join_members(self) -> bool:
+        """Whether the bot is an admin of the homeserver."""
+        ...
+
+    async def unlimited(self) -> bool | None:
+        """Whether the limits on invites are lifted for the bot; None where it may not look."""
+        ...
 
     async def is_encrypted(self, room_id: str) -> bool:
         """From the room's own state, every time."""

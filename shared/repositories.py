@@ -12,12 +12,14 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from shared.domain.audit import Audit
+from shared.domain.bundles import Bundle
 from shared.domain.categories import Category
 from shared.domain.errors import NotFound
 from shared.domain.imports import Import
 from shared.domain.invites import Invite
 from shared.domain.jobs import Job
 from shared.domain.onboarding import Onboarding, Step
+from shared.domain.plans import Plan
 from shared.domain.records import Record
 from shared.domain.removals import RemovalReason
 from shared.ports import Create, Document, Documents, Op, Query, Replace
@@ -90,6 +92,8 @@ def usable_id(text: str) -> bool:
 INVITES = Repository("invites", Invite, "invite")
 ONBOARDINGS = Repository("onboardings", Onboarding, "onboarding")
 JOBS = Repository("jobs", Job, "job")
+BUNDLES = Repository("bundles", Bundle, "bundle")
+PLANS = Repository("plans", Plan, "plan")
 REMOVAL_REASONS = Repository("removal_reasons", RemovalReason, "removal reason")
 IMPORTS = Repository("imports", Import, "import")
 AUDIT = Repository("audit", Audit, "audit record")
@@ -100,6 +104,8 @@ QUERIES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("invites", ("closed", "-created_at")),
     ("onboardings", ("state", "-created_at")),
     ("jobs", ("state", "-created_at")),
+    ("jobs", ("part_of", "-created_at")),
+    ("jobs", ("part_of", "state", "-created_at")),
     ("indoc", ("state", "-created_at")),
     ("audit", ("target", "-at")),
     ("letters", ("matrix_id", "-created_at")),
@@ -110,10 +116,15 @@ QUERIES: tuple[tuple[str, tuple[str, ...]], ...] = (
 
 GROUP_FIELDS: tuple[tuple[str, str], ...] = (("steps", "due_at"), ("steps", "waits_for"), ("steps", "state"))
 """Fields that are asked for across all collections of a name: Firestore indexes those only when told."""
-EXPIRING: tuple[str, ...] = ("leases", "lines", "replies", "room_keys", "to_device")
+EXPIRING: tuple[str, ...] = ("leases", "lines", "plans", "replies", "room_keys", "to_device")
 """Collections whose documents have an `expire_at`, after which Firestore sweeps them away when told (a TTL)."""
 
-UNASKED: tuple[tuple[str, str], ...] = (("cache", "packed"), ("syncs", "progress"), ("syncs", "shards"))
+UNASKED: tuple[tuple[str, str], ...] = (
+    ("cache", "packed"),
+    ("lines", "packed"),
+    ("syncs", "progress"),
+    ("syncs", "shards"),
+)
 """Large fields that no query asks for: Firestore indexes them nowhere when told."""
 
 

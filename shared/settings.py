@@ -186,6 +186,13 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("MATRIX_DOMAIN", "onboarding", "Server name of the members' Matrix ids", None),
     Setting("MATRIX_INDOC_ROOM_ID", "onboarding", "The entry room; empty: there is none", "", room_or_nothing),
     Setting("MATRIX_DEFAULT_ROOMS", "onboarding", "Comma-separated rooms that every new member gets", "", rooms),
+    Setting(
+        "MATRIX_MEMBERSHIP",
+        "onboarding",
+        "invite, or join: at once, where the bot is an admin of the homeserver",
+        "invite",
+        one_of("invite", "join"),
+    ),
     Setting("AUTO_REMOVE_FROM_INDOC", "onboarding", "Whether newcomers are taken out of INDOC", "true", switch),
     Setting(
         "INDOC_LEAVE_AFTER_JOIN",

@@ -75,6 +75,7 @@ class Wiring:
             encrypt=read["MATRIX_ENABLE_ENCRYPTION"],
             notice=read["NOTICE_WITHOUT_DEVICE"],
             puppets=read["MATRIX_PUPPETS"],
+            membership=read["MATRIX_MEMBERSHIP"],
             leave_after_join=read["INDOC_LEAVE_AFTER_JOIN"],
             clock=read["INDOC_CLOCK"] == "on",
             nudge_hours=read["INDOC_NUDGE_HOURS"],
@@ -296,6 +297,8 @@ QUEUES = {
     "remove_from_indoc": "MESSAGES",
     "deliver_welcome": "MESSAGES",
     "remove_from_room": "MESSAGES",
+    "set_power_level": "MESSAGES",
+    "apply_plan": "MESSAGES",
     "update_account": "ACCOUNTS",
     "sync_directory": "ACCOUNTS",
 }

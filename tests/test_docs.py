@@ -12,7 +12,7 @@ import pytest
 
 from functions.admin.app import app
 from shared.domain.onboarding import ENTRY_POINTS
-from shared.repositories import AUDIT, CATEGORIES, IMPORTS, INVITES, JOBS, ONBOARDINGS
+from shared.repositories import AUDIT, BUNDLES, CATEGORIES, IMPORTS, INVITES, JOBS, ONBOARDINGS, PLANS
 from shared.settings import SETTINGS
 
 ROOT = Path(__file__).parent.parent
@@ -23,12 +23,13 @@ BLOCK = re.compile(r"^ *```sh\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
 SCRIPT = re.compile(r"(?<![\w./-])(?:\./)?((?:scripts|infra|benchmarks|tests)/[\w./-]*[\w-])")
 MODULE = re.compile(r"python3? -m ([\w.]+)")
 CURL = re.compile(r'^ *muster ([^\n|#]*?)"?\$PUBLIC_URL(/[^\s"?]*)([^\n#]*)', re.MULTILINE)
-REPOSITORIES = (AUDIT, CATEGORIES, IMPORTS, INVITES, JOBS, ONBOARDINGS)
+REPOSITORIES = (AUDIT, BUNDLES, CATEGORIES, IMPORTS, INVITES, JOBS, ONBOARDINGS, PLANS)
 PLACES = {
     "ob_...": "{onboarding_id}",
     "$id": "{onboarding_id}",
     "17": "{pk}",
     "job_...": "{job_id}",
+    "plan_...": "{plan_id}",
     "imp_...": "{import_id}",
     "cat_...": "{category_id}",
     "rules": "{reason_id}",

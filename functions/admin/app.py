@@ -16,6 +16,7 @@ from starlette.routing import compile_path
 from functions import http
 from functions.admin import (
     audit,
+    bundles,
     categories,
     checks,
     exports,
@@ -25,6 +26,7 @@ from functions.admin import (
     invites,
     jobs,
     onboardings,
+    plans,
     recommendations,
     removal_reasons,
     rooms,
@@ -51,6 +53,8 @@ NEEDS: dict[ModuleType, tuple[tuple[Concern, ...], tuple[Concern, ...]]] = {
     invites: (("store",), ("store", "authentik", "onboarding")),
     users: (("store", "authentik"), ("store", "authentik", "onboarding", "tasks")),
     onboardings: (("store",), ("store", "onboarding", "tasks")),
+    bundles: (("store",), ("store", "authentik", "matrix", "onboarding")),
+    plans: (("store",), ("store", "authentik", "matrix", "onboarding", "tasks")),
     rooms: (("store", "matrix"), ("store", "matrix", "onboarding", "tasks")),
     recommendations: ((), ("store", "matrix", "onboarding")),
     categories: (("store",), ("store",)),

@@ -34,9 +34,9 @@ async def create_invite(
 
 
 def wanted_of(new: m.NewInvite, now: datetime) -> invites.Wanted:
-    fields = new.model_dump(exclude={"expires_in_hours", "expires_at", "rooms", "groups"})
-    rooms, groups = tuple(new.rooms), tuple(new.groups)
-    return invites.Wanted(**fields, rooms=rooms, groups=groups, expires_at=_expiry(now, new))
+    fields = new.model_dump(exclude={"expires_in_hours", "expires_at", "rooms", "groups", "bundles"})
+    rooms, groups, bundles = tuple(new.rooms), tuple(new.groups), tuple(new.bundles)
+    return invites.Wanted(**fields, rooms=rooms, groups=groups, bundles=bundles, expires_at=_expiry(now, new))
 
 
 def _expiry(now: Any, given: m.NewInvite | m.InviteChanges) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from fastapi import APIRouter
 
 from functions.admin import models as m
@@ -9,6 +11,19 @@ from shared.services import jobs
 from shared.wiring import wiring
 
 router = APIRouter(tags=["jobs"])
+
+
+@router.get("/jobs")
+async def list_jobs(
+    part_of: m.Search = "",
+    state: Literal["", "running", "waiting", "done", "failed"] = "",
+    limit: m.Limit = 50,
+    cursor: m.Cursor = None,
+) -> m.Jobs:
+    """The newest first: those that were asked for, or with `part_of` those of the members that a plan's job made."""
+    found = await jobs.listing(wiring(), part_of, state, limit, cursor)
+    items = [m.JobSummary.model_validate(job.data()) for job in found.items]
+    return m.Jobs(items=items, next_cursor=found.next_cursor, total=found.total)
 
 
 @router.get("/jobs/{job_id}")

@@ -113,6 +113,7 @@ Email = Annotated[
 RoomRef = Annotated[str, StringConstraints(max_length=255), AfterValidator(_printable), AfterValidator(_room)]
 Rooms = Annotated[list[RoomRef], Field(max_length=100)]
 Groups = Annotated[list[Label], Field(max_length=50)]
+Bundles = Annotated[list[Label], Field(max_length=50, description="Ids or names")]
 Expiry = Annotated[AwareDatetime, Field(strict=False), BeforeValidator(_date)]
 Attribute = Annotated[
     Any,
@@ -162,6 +163,7 @@ class NewInvite(Strict):
     label: Label
     rooms: Rooms = []
     groups: Groups = []
+    bundles: Bundles = []
     email: Email = ""
     matrix_id: MatrixId = ""
     expires_in_hours: Annotated[float, Field(ge=0.01, le=8784)] | None = None
@@ -175,6 +177,7 @@ class InviteChanges(Strict):
     label: Label | None = None
     rooms: Rooms | None = None
     groups: Groups | None = None
+    bundles: Bundles | None = None
     email: Email | None = None
     matrix_id: MatrixId | None = None
     expires_in_hours: Annotated[float, Field(ge=0.01, le=8784)] | None = None
@@ -191,6 +194,7 @@ class NewUser(Strict):
     username: Line = ""
     groups: Groups = []
     rooms: Rooms = []
+    bundles: Bundles = []
     interests: Text = ""
     matrix_id: MatrixId = ""
     organization: Line = ""
@@ -213,6 +217,7 @@ class UserChanges(Strict):
 class Onboard(Strict):
     matrix_id: MatrixId = ""
     rooms: Rooms = []
+    bundles: Bundles = []
     skip_indoc_removal: bool | None = None
     send_welcome: bool | None = None
 
@@ -263,6 +268,7 @@ class InviteOut(Out):
     max_uses: int
     rooms: list[str]
     groups: list[str]
+    bundles: list[str]
     email: str
     matrix_id: str
     note: str
@@ -302,6 +308,7 @@ class OnboardingSummary(Out):
     member: MemberOut
     source: str
     invite: str
+    bundles: list[str]
     hold: str
     hold_reason: str
     created_at: Time
@@ -383,8 +390,8 @@ class JobItem(Out):
     result: dict[str, Any]
 
 
-class JobOut(Out):
-    """`message`: what they were told before. `notes`: what to know of how it was decided."""
+class JobSummary(Out):
+    """`part_of`: the job of a plan that this one belongs to."""
 
     id: str
     kind: str
@@ -392,8 +399,14 @@ class JobOut(Out):
     matrix_id: str
     reason: str
     actor: str
+    part_of: str
     created_at: Time
     finished_at: Time | None
+
+
+class JobOut(JobSummary):
+    """`message`: what they were told before. `notes`: what to know of how it was decided."""
+
     message: str
     notes: list[str]
     items: list[JobItem]
@@ -440,6 +453,10 @@ class Onboardings(Listed):
 
 class RoomList(Listed):
     items: list[RoomOut]
+
+
+class Jobs(Listed):
+    items: list[JobSummary]
 
 
 class AuditList(Listed):

@@ -52,6 +52,7 @@ def wanted_of(new: m.NewUser) -> new_users.Wanted:
         username=new.username,
         groups=tuple(new.groups),
         rooms=tuple(new.rooms),
+        bundles=tuple(new.bundles),
         matrix_id=new.matrix_id,
         attributes={name: value for name in ABOUT if (value := getattr(new, name))},
         skip_indoc=new.skip_indoc_removal,
@@ -151,7 +152,9 @@ async def onboard_user(
         wiring(),
         m.actor_of(request),
         account,
-        onboardings.Wanted(asked.matrix_id, tuple(asked.rooms), asked.skip_indoc_removal, asked.send_welcome),
+        onboardings.Wanted(
+            asked.matrix_id, tuple(asked.rooms), asked.skip_indoc_removal, asked.send_welcome, tuple(asked.bundles)
+        ),
         dry_run=dry_run,
     )
     return m.Started(onboarding=m.onboarding_out(view))

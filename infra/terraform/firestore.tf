@@ -3,15 +3,15 @@ locals {
   queries = {
     invites     = [["closed", "expires_at"], ["closed", "-created_at"]]
     onboardings = [["state", "-created_at"]]
-    jobs        = [["state", "-created_at"]]
+    jobs        = [["state", "-created_at"], ["part_of", "-created_at"], ["part_of", "state", "-created_at"]]
     indoc       = [["state", "-created_at"]]
     audit       = [["target", "-at"]]
     letters     = [["matrix_id", "-created_at"], ["room_id", "-created_at"]]
     replies     = [["matrix_id", "-at"]]
   }
   group_fields = { steps = ["due_at", "state", "waits_for"] }
-  expiring     = ["leases", "lines", "replies", "room_keys", "to_device"]
-  unasked      = { cache = ["packed"], syncs = ["progress", "shards"] } # UNASKED
+  expiring     = ["leases", "lines", "plans", "replies", "room_keys", "to_device"]
+  unasked      = { cache = ["packed"], lines = ["packed"], syncs = ["progress", "shards"] } # UNASKED
 
   indexes = merge([
     for collection, queries in local.queries :

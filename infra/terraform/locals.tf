@@ -84,6 +84,7 @@ locals {
       kind        = "task"
       about       = "Hello, then welcome, in one direct room"
       secrets     = ["MATRIX_ACCESS_TOKEN", "MATRIX_DEVICE_ACCOUNT", "MATRIX_PICKLE_KEY"]
+      enqueues    = ["accounts"] # a sync of the cache, after a job
       queue       = "messages"
       timeout     = 60
       memory      = "512Mi"
@@ -110,6 +111,28 @@ locals {
       timeout     = 60
       memory      = "512Mi"
       concurrency = 8
+      max         = 2
+    }
+    set_power_level = {
+      kind        = "task"
+      about       = "One member's power level in one room"
+      secrets     = ["MATRIX_ACCESS_TOKEN"]
+      enqueues    = ["accounts"] # a sync of the cache, after a job
+      queue       = "messages"
+      timeout     = 60
+      memory      = "512Mi"
+      concurrency = 8
+      max         = 1 # all levels of a room are one event: one instance changes it one after the other
+    }
+    apply_plan = {
+      kind        = "task"
+      about       = "A part of a plan: its members' jobs"
+      secrets     = ["MATRIX_ACCESS_TOKEN"]
+      enqueues    = ["invites", "accounts"]
+      queue       = "messages"
+      timeout     = 60
+      memory      = "512Mi"
+      concurrency = 4
       max         = 2
     }
     resume_onboardings = {

@@ -179,6 +179,17 @@ variable "matrix_enable_encryption" {
   default     = false
 }
 
+variable "matrix_membership" {
+  description = "MATRIX_MEMBERSHIP: invite, or join: members are in their rooms at once. Only where the bot is an admin of the homeserver."
+  type        = string
+  default     = "invite"
+
+  validation {
+    condition     = contains(["invite", "join"], var.matrix_membership)
+    error_message = "invite or join."
+  }
+}
+
 variable "matrix_sync_device" {
   description = "Whether the bot has a device that only watches, so that a sync reads what changed. Switch it on after scripts/setup matrix has made it: before, its token is not there."
   type        = bool
@@ -357,6 +368,7 @@ locals {
     MATRIX_PUPPETS           = join(",", var.matrix_puppets)
     MATRIX_CA_BUNDLE         = var.matrix_ca_bundle
     MATRIX_ENABLE_ENCRYPTION = tostring(var.matrix_enable_encryption)
+    MATRIX_MEMBERSHIP        = var.matrix_membership
     AUTO_REMOVE_FROM_INDOC   = tostring(var.auto_remove_from_indoc)
     INDOC_LEAVE_AFTER_JOIN   = tostring(var.indoc_leave_after_join)
     INDOC_CLOCK              = var.indoc_clock ? "on" : "off"

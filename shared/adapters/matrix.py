@@ -1,7 +1,7 @@
 """`Chat` on a Matrix homeserver, through matrix-nio. No sync but `changes`: each method asks what it needs.
 
 One call to the homeserver each: `invite`, `invite_directly`, `kick`, `membership`, `has_profile`,
-`is_encrypted`, `send`, `create_direct_room`, `resolve`, `joined_rooms`, `room`, `state`, `changes` and both of
+`is_encrypted`, `send`, `create_direct_room`, `resolve`, `joined_rooms`, `room`, `state`, `changes`, `entry` and both of
 `direct_rooms`. `whoami` asks once in a life, `power` two times for a new room and once after that,
 `find_sent` at most twice. Encryption is off in nio: it would keep a store and need a sync.
 """
@@ -18,6 +18,7 @@ from shared.adapters.matrix_client import CLIENT, StrictClient, ask, connect, pa
 from shared.adapters.matrix_errors import nonsense
 from shared.adapters.matrix_keys import MatrixKeys
 from shared.adapters.matrix_listing import RoomReader
+from shared.adapters.matrix_power import MatrixPower
 from shared.adapters.matrix_rooms import Creation, creation_of, event_with, power_of, residents_of
 from shared.adapters.matrix_watch import StateReader
 from shared.domain.errors import NotFound, Refused
@@ -26,7 +27,7 @@ from shared.ports import Changes, Data, Finding, Identity, Membership, Power, Re
 ENCRYPTION = {"type": "m.room.encryption", "state_key": "", "content": {"algorithm": "m.megolm.v1.aes-sha2"}}
 
 
-class MatrixChat(MatrixKeys):
+class MatrixChat(MatrixPower, MatrixKeys):
     """`ca_bundle`: path or text of PEM certificates trusted on top of the system's. `timeout`: seconds for
     a whole call. `admin_api`: whether to try Synapse's; where it is refused, that is remembered."""
 
@@ -48,6 +49,7 @@ class MatrixChat(MatrixKeys):
         self._states = StateReader(lambda: self.client, user_id)
         self._identity: Identity | None = None
         self._creations: dict[str, Creation] = {}
+        self._changing: dict[str, asyncio.Lock] = {}
 
     @property
     def client(self) -> StrictClient:
@@ -55,6 +57,7 @@ class MatrixChat(MatrixKeys):
         loop = asyncio.get_running_loop()
         if self._nio is None or self._loop is not loop:
             self._nio, self._loop, self._identifying = connect(*self._settings), loop, asyncio.Lock()
+            self._changing = {}
         return self._nio
 
     async def close(self) -> None:

@@ -10,9 +10,8 @@ from email.utils import parsedate_to_datetime
 from typing import Any, Protocol
 
 from shared.adapters.matrix_client import ADMIN, CLIENT, StrictClient, path_of
-from shared.adapters.matrix_rooms import CREATOR
 from shared.domain.errors import MusterError, NotFound, Refused
-from shared.ports import Finding, Power, Room
+from shared.ports import CREATOR, Finding, Power, Room
 
 MAX_SKEW = 60.0
 """Seconds. Signatures and tokens tolerate a few minutes; a minute is the time to speak up."""

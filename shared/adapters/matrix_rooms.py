@@ -8,11 +8,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from shared.ports import Power, Resident, Room
-
-CREATOR = 2**53
-"""A creator's power in rooms of version 12 and later: above any level that can be written down."""
-
+from shared.ports import Entry, Levels, Power, Resident, Room
 
 EPOCH = datetime.fromtimestamp(0, UTC)
 LATEST = 4_102_444_800_000
@@ -37,40 +33,52 @@ def creation_of(event: Mapping[str, Any]) -> Creation:
     return Creation(creator, frozenset({creator, *content.get("additional_creators", ())}))
 
 
-def power_of(levels: Mapping[str, Any] | None, creation: Creation, user: str, target: str) -> Power:
-    """`levels`: m.room.power_levels, None when the room has none; absent keys have the spec's defaults.
-    `events_default` is what an m.room.message needs."""
-    said = {"users": {creation.creator: 100}} if levels is None else levels
-
-    return Power(
-        ours=_power(said, creation, user),
-        invite=_level(said.get("invite", 0)),
-        kick=_level(said.get("kick", 50)),
-        events_default=_level(said.get("events", {}).get("m.room.message", said.get("events_default", 0))),
-        target=_power(said, creation, target) if target else 0,
+def levels_of(said: Mapping[str, Any] | None, creation: Creation) -> Levels:
+    """`said`: m.room.power_levels, None when the room has none; absent keys have the spec's defaults."""
+    given = {"users": {creation.creator: 100}} if said is None else said
+    return Levels(
+        users={user: _level(level) for user, level in (given.get("users") or {}).items()},
+        default=_level(given.get("users_default", 0)),
+        creators=creation.creators,
+        invite=_level(given.get("invite", 0)),
+        kick=_level(given.get("kick", 50)),
+        change=_level((given.get("events") or {}).get("m.room.power_levels", given.get("state_default", 50))),
     )
 
 
-def _power(said: Mapping[str, Any], creation: Creation, member: str) -> int:
-    if member in creation.creators:
-        return CREATOR
-    return _level(said.get("users", {}).get(member, said.get("users_default", 0)))
+def power_of(said: Mapping[str, Any] | None, creation: Creation, user: str, target: str) -> Power:
+    """`events_default` is what an m.room.message needs."""
+    levels, given = levels_of(said, creation), said or {}
+    return Power(
+        ours=levels.of(user),
+        invite=levels.invite,
+        kick=levels.kick,
+        events_default=_level(given.get("events", {}).get("m.room.message", given.get("events_default", 0))),
+        target=levels.of(target) if target else 0,
+    )
+
+
+def entry_of(said: Mapping[str, Any] | None) -> Entry:
+    """From m.room.join_rules; a room without is entered by invite."""
+    allow = (said or {}).get("allow")
+    conditions = [each for each in allow if isinstance(each, dict)] if isinstance(allow, list) else []
+    rooms = [each.get("room_id") for each in conditions if each.get("type") == "m.room_membership"]
+    return Entry(str((said or {}).get("join_rule") or "invite"), tuple(room for room in rooms if isinstance(room, str)))
 
 
 def residents_of(
     members: Iterable[Mapping[str, Any]], levels: Mapping[str, Any] | None, creation: Creation
 ) -> list[Resident]:
     """From the m.room.member events of those who have joined; what is malformed is left out."""
-    said = {"users": {creation.creator: 100}} if levels is None else levels
-    found = []
+    known, found = levels_of(levels, creation), []
     for event in (each for each in members if isinstance(each, Mapping)):
         user, content, at = event.get("state_key"), event.get("content"), event.get("origin_server_ts")
         if not isinstance(user, str) or not isinstance(content, Mapping) or content.get("membership") != "join":
             continue
         name = content.get("displayname")
         since = datetime.fromtimestamp(min(max(at, 0), LATEST) / 1000, UTC) if type(at) is int else EPOCH
-        power = _power(said, creation, user)
-        found.append(Resident(user, name if isinstance(name, str) and name.strip() else _local(user), since, power))
+        shown = name if isinstance(name, str) and name.strip() else _local(user)
+        found.append(Resident(user, shown, since, known.of(user)))
     return sorted(found, key=lambda resident: (resident.since, resident.user_id))
 
 

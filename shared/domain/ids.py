@@ -24,7 +24,15 @@ def keyed_id(prefix: str, caller: str, route: str, key: str) -> str:
 
 def room_step(room: str) -> str:
     """A step's name is a document's id: it must hold no slash (an alias may)."""
-    return f"room:{room.replace('%', '%25').replace('/', '%2F')}"
+    return f"room:{_escaped(room)}"
+
+
+def level_step(room: str) -> str:
+    return f"level:{_escaped(room)}"
+
+
+def _escaped(room: str) -> str:
+    return room.replace("%", "%25").replace("/", "%2F")
 
 
 def task_name(parent: str, step: str, generation: int) -> str:

@@ -17,7 +17,8 @@ Status = Literal["pending", "redeemed", "expired", "revoked"]
 
 class Invite(Record, frozen=True, kw_only=True):
     """`closed`: "", "redeemed" or "revoked". `code`: the pk of Authentik's invitation, "" while there
-    is none. `stale`: Authentik's invitation is not yet what this record says."""
+    is none. `stale`: Authentik's invitation is not yet what this record says. `bundles`: ids; what
+    they give is looked up when the invite is redeemed."""
 
     id: str
     label: str
@@ -26,6 +27,7 @@ class Invite(Record, frozen=True, kw_only=True):
     expires_at: datetime
     rooms: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
+    bundles: tuple[str, ...] = ()
     email: str = ""
     matrix_id: str = ""
     note: str = ""

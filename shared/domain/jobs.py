@@ -14,9 +14,11 @@ STAGES = ("deactivate", "removal_message", "removal")
 
 
 class Job(Record, frozen=True, kw_only=True):
-    """`kind`: "invite", "remove" or "offboard". `matrix_id`: whom it concerns. `actor`: the admin. `account_pk`: of an
-    off-boarding, in Authentik. `message`: said to them before; `message_required`: nothing is done unless it was.
-    `not_before`: when the first removal may be. `notes`: what the admin should know of how it was decided.
+    """`kind`: "invite", "remove" or "offboard"; "plan" or "undo": its steps make jobs of kind "member", one for each
+    whom the plan concerns, which are `part_of` it, from that `part` of the plan. `matrix_id`: whom it concerns.
+    `actor`: the admin. `account_pk`: of an off-boarding, in Authentik. `message`: said to them before;
+    `message_required`: nothing is done unless it was. `not_before`: when the first removal may be. `notes`: what the
+    admin should know of how it was decided.
     `state` repeats, for queries, what the steps add up to."""
 
     id: str
@@ -28,6 +30,8 @@ class Job(Record, frozen=True, kw_only=True):
     state: OnboardingState = "running"
     finished_at: datetime | None = None
     request: str = ""
+    part_of: str = ""
+    part: int = 0
     pace_interval: float = 0.0
     pace_until: datetime | None = None
     account_pk: int = 0

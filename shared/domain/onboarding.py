@@ -9,6 +9,7 @@ from typing import Any, Literal
 from msgspec import Struct, field
 
 from shared.domain import ids
+from shared.domain.bundles import Way
 from shared.domain.records import Record
 
 State = Literal["pending", "scheduled", "running", "waiting", "done", "skipped", "failed"]
@@ -27,6 +28,8 @@ ENTRY_POINTS: Mapping[str, str] = {
     "hello": "deliver_welcome",
     "welcome": "deliver_welcome",
     "removal": "remove_from_room",
+    "level": "set_power_level",
+    "spread": "apply_plan",
     "removal_message": "deliver_welcome",
     "indoc_nudge": "remove_from_indoc",
     "indoc_expiry": "remove_from_indoc",
@@ -34,7 +37,7 @@ ENTRY_POINTS: Mapping[str, str] = {
 }
 """Each kind of step and the entry point that runs it."""
 
-ON_MATRIX = ("room", "indoc_farewell", "indoc_removal", "hello", "welcome", "removal")
+ON_MATRIX = ("room", "indoc_farewell", "indoc_removal", "hello", "welcome", "removal", "level")
 FOLLOWER: Mapping[str, str] = {"indoc_farewell": "indoc_removal", "hello": "welcome"}
 """What starts when a step has come to its end, however it ended: a farewell that could not be said
 keeps nobody in INDOC."""
@@ -60,6 +63,7 @@ class Onboarding(Record, frozen=True, kw_only=True):
     matrix_id: str = ""
     given_by: str = "username"
     groups: tuple[str, ...] = ()
+    bundles: tuple[str, ...] = ()
     invite: str = ""
     hold: str = ""
     hold_reason: str = ""
@@ -78,8 +82,9 @@ class Onboarding(Record, frozen=True, kw_only=True):
 class Step(Record, frozen=True, kw_only=True):
     """`parent`: "onboardings/{id}", "jobs/{id}" or "indoc/{id}". `matrix_id`: whom it concerns, where that is not the
     parent's. `due_at`: scheduled: when its task runs; running: when the claim lapses; waiting: when we look again;
-    else None. `faults`: passing faults so far. `waits_for`: "", "person", "indoc", "device", "join", "target" or a
-    neighbour. `sent_*`: the transaction of a message.
+    else None. `faults`: passing faults so far. `waits_for`: "", "person", "indoc", "device", "join", "room", "target"
+    or a neighbour. `sent_*`: the transaction of a message. `wanted`: what it is to bring about beyond its room, such as
+    a level, and what must still hold before it acts.
     `code`: of a refusal; of one that waits for a device, the ids of those that were of no use."""
 
     parent: str
@@ -97,6 +102,7 @@ class Step(Record, frozen=True, kw_only=True):
     fix: str = ""
     code: str = ""
     result: dict[str, Any] = field(default_factory=dict)
+    wanted: dict[str, Any] = field(default_factory=dict)
     sent_device: str = ""
     sent_at: datetime | None = None
     updated_at: datetime | None = None
@@ -127,7 +133,8 @@ class Step(Record, frozen=True, kw_only=True):
 
 
 class Plan(Struct, frozen=True):
-    """What an onboarding is to bring. `rooms` are ids or aliases; `groups` names or uuids."""
+    """What an onboarding is to bring. `rooms` are ids or aliases; `groups` names or uuids. `levels`: a room to the
+    power level there. `ways`: rooms to the spaces by which members enter them by themselves."""
 
     rooms: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
@@ -135,6 +142,8 @@ class Plan(Struct, frozen=True):
     remove_from_indoc: bool = True
     send_welcome: bool = True
     closes_invite: bool = False
+    levels: Mapping[str, int] = {}
+    ways: Mapping[str, Way] = {}
 
 
 def steps_of(onboarding: Onboarding, plan: Plan, now: datetime) -> list[Step]:
@@ -150,12 +159,20 @@ def steps_of(onboarding: Onboarding, plan: Plan, now: datetime) -> list[Step]:
         steps.append(step("invitation"))
     if plan.groups:
         steps.append(step("groups"))
-    steps += [step("room", ids.room_step(room), room=room) for room in dict.fromkeys(plan.rooms)]
+    steps += [
+        step("room", ids.room_step(room), room=room, wanted=_way(plan, room)) for room in dict.fromkeys(plan.rooms)
+    ]
+    steps += [step("level", ids.level_step(room), room=room, wanted={"level": n}) for room, n in plan.levels.items()]
     if plan.indoc and plan.remove_from_indoc:
         steps += [step("indoc_farewell", room=plan.indoc), step("indoc_removal", room=plan.indoc)]
     if plan.send_welcome:
         steps += [step("hello"), step("welcome")]
     return steps
+
+
+def _way(plan: Plan, room: str) -> dict[str, Any]:
+    way = plan.ways.get(room)
+    return {"space": way.space, "space_name": way.name} if way else {}
 
 
 def start_of(step: Step, onboarding: Onboarding, now: datetime) -> Step:

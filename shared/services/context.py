@@ -17,7 +17,8 @@ log = logging.getLogger("muster")
 
 
 class Policy(Struct, frozen=True):
-    """The community's own choices, from the settings."""
+    """The community's own choices, from the settings. `membership`: "invite", or "join" where the bot is an
+    admin of the homeserver and members are joined at once. `protected`: Matrix ids that no plan removes."""
 
     domain: str
     indoc: str = ""
@@ -30,6 +31,7 @@ class Policy(Struct, frozen=True):
     encrypt: bool = False
     notice: bool = False
     puppets: tuple[str, ...] = ()
+    membership: str = "invite"
     leave_after_join: bool = False
     clock: bool = False
     nudge_hours: float = 20.0

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from shared.domain import ids, members
 from shared.domain.audit import audit
+from shared.domain.bundles import Bundle, Grant, granted
 from shared.domain.errors import NotFound, Outpaced
 from shared.domain.invites import ATTRIBUTE, Invite, Redemption, redeem
 from shared.domain.onboarding import Onboarding, Plan, Step, derived_state, looks_up_presence, steps_of
@@ -22,6 +23,7 @@ from shared.logs import about, within
 from shared.ports import Account, Create, Put, Write
 from shared.repositories import INVITES, ONBOARDINGS, Stored, audit_write
 from shared.repositories import steps_of as read_steps
+from shared.services import bundles
 from shared.services.context import Actor, Ports, note
 from shared.services.matrix_ids import vouched
 from shared.services.stopping import was_offboarded
@@ -47,7 +49,7 @@ class Verdict(Struct, frozen=True):
 
 
 class Start(Struct, frozen=True):
-    """How an onboarding begins where no invite says it. `matrix_id`: named by an admin."""
+    """How an onboarding begins where no invite says it. `matrix_id`: named by an admin. `bundles`: ids."""
 
     source: Literal["webhook", "api", "sweep"]
     actor: Actor
@@ -59,6 +61,7 @@ class Start(Struct, frozen=True):
     send_welcome: bool = True
     event_id: str = ""
     also: tuple[Write, ...] = field(default=())
+    bundles: tuple[str, ...] = ()
 
 
 async def enroll(ports: Ports, hint: Hint, actor: Actor) -> Verdict:
@@ -126,7 +129,7 @@ async def begin(ports: Ports, account: Account, start: Start) -> Verdict:
         )
         if known:
             return await _resumed(ports, known.record.id)
-        onboarding, steps, writes = _begun(ports, account, start, invite)
+        onboarding, steps, writes = _begun(ports, account, start, invite, await _bundles(ports, start, invite))
         await ports.documents.write(*writes)
         await enqueue(ports, steps)
         note("onboarding begun", onboarding=onboarding.id, source=start.source, steps=len(steps))
@@ -139,7 +142,8 @@ async def begin(ports: Ports, account: Account, start: Start) -> Verdict:
 async def planned(ports: Ports, account: Account, start: Start) -> tuple[Onboarding, list[Step]]:
     """What `begin` would make, without making it."""
     start = await _with_vouched_id(ports, account, start)
-    onboarding, steps, _ = _begun(ports, account, start, await _invite_of(ports, account))
+    invite = await _invite_of(ports, account)
+    onboarding, steps, _ = _begun(ports, account, start, invite, await _bundles(ports, start, invite))
     return onboarding, steps
 
 
@@ -158,8 +162,14 @@ async def _invite_of(ports: Ports, account: Account) -> Stored[Invite] | str | N
     return await INVITES.find(ports.documents, named) or named
 
 
+async def _bundles(ports: Ports, start: Start, found: Stored[Invite] | str | None) -> list[Bundle]:
+    """As they are now: an edit of a bundle counts for invites that went out before. One that is gone gives nothing."""
+    named = found.record.bundles if isinstance(found, Stored) else ()
+    return await bundles.of_ids(ports, tuple(dict.fromkeys((*named, *start.bundles))))
+
+
 def _begun(
-    ports: Ports, account: Account, start: Start, found: Stored[Invite] | str | None
+    ports: Ports, account: Account, start: Start, found: Stored[Invite] | str | None, held: list[Bundle]
 ) -> tuple[Onboarding, list[Step], list[Write]]:
     now, policy = ports.now(), ports.policy
     stored = found if isinstance(found, Stored) else None
@@ -172,7 +182,7 @@ def _begun(
         given=start.matrix_id or (invite.matrix_id if invite else ""),
         claimed=str(account.attributes.get(MATRIX_ATTRIBUTE) or ""),
     )
-    plan = _plan(ports, start, invite)
+    plan = _plan(ports, start, invite, granted(held))
     onboarding = Onboarding(
         id=ids.onboarding_id(account.uid),
         source=start.source,
@@ -184,6 +194,7 @@ def _begun(
         matrix_id=who.matrix_id,
         given_by=who.given_by,
         groups=plan.groups,
+        bundles=tuple(bundle.id for bundle in held),
         invite=invite.id if invite else "",
         hold="pending" if hold else "",
         hold_reason=hold,
@@ -223,16 +234,20 @@ def _redemption(ports: Ports, account: Account, stored: Stored[Invite] | None) -
     )
 
 
-def _plan(ports: Ports, start: Start, invite: Invite | None) -> Plan:
+def _plan(ports: Ports, start: Start, invite: Invite | None, grant: Grant) -> Plan:
     policy = ports.policy
     default_group = (policy.default_group,) if policy.default_group else ()
     return Plan(
-        rooms=tuple(dict.fromkeys((*(invite.rooms if invite else ()), *start.rooms, *policy.default_rooms))),
-        groups=tuple(dict.fromkeys((*(invite.groups if invite else ()), *start.groups, *default_group))),
+        rooms=tuple(
+            dict.fromkeys((*(invite.rooms if invite else ()), *start.rooms, *grant.rooms, *policy.default_rooms))
+        ),
+        groups=tuple(dict.fromkeys((*(invite.groups if invite else ()), *start.groups, *grant.groups, *default_group))),
         indoc=policy.indoc,
         remove_from_indoc=policy.auto_remove and not start.skip_indoc,
         send_welcome=start.send_welcome,
         closes_invite=invite is not None and invite.stale and invite.closed == "redeemed",
+        levels=grant.levels,
+        ways=grant.ways,
     )
 
 

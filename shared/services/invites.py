@@ -13,6 +13,7 @@ from shared.domain.errors import Conflict, Invalid, MusterError, NotFound, Outpa
 from shared.domain.invites import Invite
 from shared.ports import Invitation, Op
 from shared.repositories import INVITES, Listing, Stored, audit_write
+from shared.services import bundles
 from shared.services.context import Actor, Ports, log
 from shared.services.groups import check_grantable
 from shared.services.tasks import again_when_outpaced
@@ -28,6 +29,7 @@ class Wanted(Struct, frozen=True):
     expires_at: datetime | None = None
     rooms: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
+    bundles: tuple[str, ...] = ()
     email: str = ""
     matrix_id: str = ""
     max_uses: int = 1
@@ -47,6 +49,7 @@ async def create(ports: Ports, actor: Actor, wanted: Wanted, *, dry_run: bool = 
         return await _repeated(ports, known, wanted, dry_run=dry_run), False
     expires_at = check_expiry(wanted.expires_at or now + timedelta(hours=DEFAULT_HOURS), now)
     await check_grantable(ports, wanted.groups)
+    given = await bundles.granting(ports, wanted.bundles)
     invite = Invite(
         id=name,
         label=wanted.label,
@@ -55,6 +58,7 @@ async def create(ports: Ports, actor: Actor, wanted: Wanted, *, dry_run: bool = 
         expires_at=expires_at,
         rooms=wanted.rooms,
         groups=wanted.groups,
+        bundles=given,
         email=wanted.email,
         matrix_id=wanted.matrix_id,
         note=wanted.note,
@@ -105,6 +109,8 @@ async def read(ports: Ports, invite_id: str) -> Invite:
 async def edit(ports: Ports, actor: Actor, invite_id: str, changes: dict[str, Any], *, dry_run: bool = False) -> Invite:
     """More uses open a redeemed invite again; a revoked one stays revoked. Raises `Conflict`, `Invalid`."""
     await check_grantable(ports, changes.get("groups", ()))
+    if "bundles" in changes:
+        changes = changes | {"bundles": await bundles.granting(ports, changes["bundles"])}
     if not changes:
         return await read(ports, invite_id)
 

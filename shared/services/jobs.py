@@ -13,8 +13,8 @@ from shared.domain.errors import Conflict, Invalid, Outpaced
 from shared.domain.jobs import Job, job_steps, leaving_steps
 from shared.domain.members import MemberId
 from shared.domain.onboarding import OnboardingState, Step, derived_state
-from shared.ports import Create
-from shared.repositories import JOBS, audit_write
+from shared.ports import Create, Op
+from shared.repositories import JOBS, Listing, audit_write
 from shared.repositories import steps_of as read_steps
 from shared.services.context import Actor, Ports
 from shared.services.removals import Words, all_foreseen, onboarding_of, refuse_the_bot, worded
@@ -123,6 +123,14 @@ async def _the_same(ports: Ports, known: Job, body: str) -> JobView:
     if known.request != body:
         raise Conflict("this Idempotency-Key was used with another body", "Use a new key for a new job.")
     return await view(ports, known.id)
+
+
+async def listing(ports: Ports, part_of: str, state: str, limit: int, cursor: str | None) -> Listing[Job]:
+    """Without `part_of`: those that were asked for, not those which a plan's job has made for its members."""
+    where: list[tuple[str, Op, str]] = [("part_of", "==", part_of)]
+    if state:
+        where.append(("state", "==", state))
+    return await JOBS.list(ports.documents, where, "-created_at", limit, cursor)
 
 
 async def view(ports: Ports, job_id: str) -> JobView:

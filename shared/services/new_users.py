@@ -8,13 +8,14 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from shared.domain import ids, members
 from shared.domain.errors import Conflict, Invalid, MusterError, Outpaced
 from shared.domain.records import Record
 from shared.ports import Account, Create, Delete, Directory, Group, Query, Replace
 from shared.repositories import Stored
-from shared.services import users
+from shared.services import bundles, users
 from shared.services.context import Actor, Ports
 from shared.services.enroll import Start, begin
 from shared.services.groups import check_grantable
@@ -38,6 +39,7 @@ class Wanted(Struct, frozen=True):
     username: str = ""
     groups: tuple[str, ...] = ()
     rooms: tuple[str, ...] = ()
+    bundles: tuple[str, ...] = ()
     matrix_id: str = ""
     attributes: dict[str, Any] = field(default_factory=dict)
     skip_indoc: bool = False
@@ -64,6 +66,7 @@ class Request(Record, frozen=True, kw_only=True):
     email: str = ""
     groups: tuple[str, ...] = ()
     rooms: tuple[str, ...] = ()
+    bundles: tuple[str, ...] = ()
     matrix_id: str = ""
     attributes: dict[str, Any] = field(default_factory=dict)
     skip_indoc: bool = False
@@ -90,6 +93,7 @@ async def create(ports: Ports, actor: Actor, wanted: Wanted, *, dry_run: bool = 
         raise Invalid.field("username", members.USERNAME_FORM)
     name = request_id(actor, wanted.key or f"{ports.chance():032x}")
     groups, known = await asyncio.gather(check_grantable(ports, wanted.groups), _known(ports, name, wanted))
+    wanted = replace(wanted, bundles=await bundles.granting(ports, wanted.bundles))
     if dry_run:
         return await _dry(ports, actor, wanted)
     if known and known.record.made:
@@ -159,7 +163,15 @@ async def _dry(ports: Ports, actor: Actor, wanted: Wanted) -> Made:
         raise Conflict(f"the username {wanted.username!r} is taken", "Choose another one.")
     account = Account(0, "", username, wanted.name, wanted.email, active=True)
     start = Start(
-        "api", actor, wanted.matrix_id, wanted.rooms, wanted.groups, (), wanted.skip_indoc, wanted.send_welcome
+        "api",
+        actor,
+        wanted.matrix_id,
+        wanted.rooms,
+        wanted.groups,
+        (),
+        wanted.skip_indoc,
+        wanted.send_welcome,
+        bundles=wanted.bundles,
     )
     return Made(account, await begun(ports, account, start, dry_run=True))
 
@@ -174,6 +186,7 @@ async def _intent(ports: Ports, actor: Actor, wanted: Wanted, name: str) -> Requ
         email=wanted.email,
         groups=wanted.groups,
         rooms=wanted.rooms,
+        bundles=wanted.bundles,
         matrix_id=wanted.matrix_id,
         attributes=wanted.attributes,
         chosen=bool(wanted.username),
@@ -273,6 +286,7 @@ def _start(request: Request, actor: Actor, added: tuple[str, ...]) -> Start:
         added,
         request.skip_indoc,
         request.send_welcome,
+        bundles=request.bundles,
     )
 
 

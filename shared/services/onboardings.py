@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from shared.domain import ids, members
 from shared.domain.audit import audit
+from shared.domain.bundles import Grant, granted
 from shared.domain.errors import Conflict, NotFound
 from shared.domain.invites import used
 from shared.domain.onboarding import (
@@ -28,6 +29,7 @@ from shared.domain.onboarding import (
 from shared.ports import Account, Create, Write
 from shared.repositories import INVITES, ONBOARDINGS, Listing, Stored, audit_write
 from shared.repositories import steps_of as read_steps
+from shared.services import bundles
 from shared.services.context import Actor, Ports, note
 from shared.services.enroll import Start, begin, planned
 from shared.services.replies import Shown, shown
@@ -155,6 +157,7 @@ class Wanted(Struct, frozen=True):
     rooms: tuple[str, ...] = ()
     skip_indoc: bool | None = None
     send_welcome: bool | None = None
+    bundles: tuple[str, ...] = ()
 
 
 async def onboard(ports: Ports, actor: Actor, account: Account, wanted: Wanted, *, dry_run: bool = False) -> View:
@@ -163,6 +166,7 @@ async def onboard(ports: Ports, actor: Actor, account: Account, wanted: Wanted, 
     onboarding_id = ids.onboarding_id(account.uid)
     if wanted.matrix_id:
         members.member_id(wanted.matrix_id)
+    wanted = replace(wanted, bundles=await bundles.granting(ports, wanted.bundles))
     known = await ONBOARDINGS.find(ports.documents, onboarding_id)
     if known is None:
         start = Start(
@@ -172,6 +176,7 @@ async def onboard(ports: Ports, actor: Actor, account: Account, wanted: Wanted, 
             rooms=wanted.rooms,
             skip_indoc=bool(wanted.skip_indoc),
             send_welcome=wanted.send_welcome is not False,
+            bundles=wanted.bundles,
         )
         return await begun(ports, account, start, dry_run=dry_run)
     return await _resume(ports, actor, onboarding_id, wanted, dry_run=dry_run)
@@ -197,8 +202,13 @@ async def _resume(ports: Ports, actor: Actor, onboarding_id: str, wanted: Wanted
             )
         steps = await read_steps(ports.documents, stored.path)
         onboarding, renamed = _renamed(stored.record, wanted)
+        grant = granted(await bundles.of_ids(ports, wanted.bundles))
+        onboarding, more_groups = _with_bundles(onboarding, wanted, grant)
         changed = [(step, _resumed(step.record, onboarding, wanted, now, renamed=renamed)) for step in steps]
-        added = _added(ports, onboarding, wanted, {step.record.name for step in steps})
+        if more_groups:
+            changed = [(step, _regrouped(record, onboarding, now)) for step, record in changed]
+        changed = [(step, _raised(record, onboarding, grant, now)) for step, record in changed]
+        added = _added(ports, onboarding, wanted, {step.record.name for step in steps}, grant, more_groups)
         onboarding = _unpaced(onboarding).but(seen_by=onboarding.seen_by or looks_up_presence(added))
         writes: list[Write] = [Create(step.path, step.data()) for step in added]
         return await _commit(ports, actor, "onboarding.resume", stored, onboarding, changed, writes, added, dry_run)
@@ -229,10 +239,37 @@ def _resumed(step: Step, onboarding: Onboarding, wanted: Wanted, now: datetime, 
     return fresh.but(state="pending", due_at=None) if step.kind in FOLLOWER.values() else fresh
 
 
-def _added(ports: Ports, onboarding: Onboarding, wanted: Wanted, known: set[str]) -> list[Step]:
+def _with_bundles(onboarding: Onboarding, wanted: Wanted, grant: Grant) -> tuple[Onboarding, bool]:
+    """And whether they bring groups that it did not have."""
+    groups = tuple(dict.fromkeys((*onboarding.groups, *grant.groups)))
+    held = tuple(dict.fromkeys((*onboarding.bundles, *wanted.bundles)))
+    return onboarding.but(bundles=held, groups=groups), groups != onboarding.groups
+
+
+def _regrouped(step: Step, onboarding: Onboarding, now: datetime) -> Step:
+    """The groups once more, where they have been added before."""
+    if step.kind != "groups" or onboarding.hold == "pending":
+        return step
+    return step.scheduled(now).but(faults=0, cause="", fix="", code="")
+
+
+def _raised(step: Step, onboarding: Onboarding, grant: Grant, now: datetime) -> Step:
+    """A higher level than the one that was, or is, to be given."""
+    level = grant.levels.get(step.room, 0)
+    if step.kind != "level" or level <= step.wanted.get("level", level):
+        return step
+    return start_of(step.scheduled(now).but(wanted={"level": level}, faults=0, cause="", fix=""), onboarding, now)
+
+
+def _added(
+    ports: Ports, onboarding: Onboarding, wanted: Wanted, known: set[str], grant: Grant, more_groups: bool
+) -> list[Step]:
     """Steps that this onboarding did not have yet."""
     plan = Plan(
-        rooms=wanted.rooms,
+        rooms=(*wanted.rooms, *grant.rooms),
+        groups=onboarding.groups if more_groups else (),
+        levels=grant.levels,
+        ways=grant.ways,
         indoc=ports.policy.indoc,
         remove_from_indoc=wanted.skip_indoc is False and ports.policy.auto_remove,
         send_welcome=wanted.send_welcome is True,

@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 
 from shared.domain.errors import MusterError, Refused
-from shared.ports import Finding, Put
+from shared.ports import Chat, Finding, Put
 from shared.services import breakers, device_watch, watch_check
-from shared.services.context import Ports, log
+from shared.services.context import Policy, Ports, log
 from shared.services.enroll import LAST_WEBHOOK
 from shared.services.resume import HEARTBEAT
 from shared.services.rooms import room_id_of
@@ -76,7 +76,22 @@ async def _matrix(ports: Ports) -> list[Finding]:
         except Refused as error:
             unknown.append(Finding(f"matrix room {room}", ok=False, detail=error.cause, fix=error.fix))
     rooms = [found[room] for room in policy.default_rooms if room in found]
-    return [*await chat.check(rooms, found.get(policy.indoc, "")), *unknown]
+    return [*await chat.check(rooms, found.get(policy.indoc, "")), *await _membership(chat, policy), *unknown]
+
+
+async def _membership(chat: Chat, policy: Policy) -> list[Finding]:
+    """Whether members can be joined at once, where that is wanted."""
+    if policy.membership != "join":
+        return []
+    if await chat.may_join_members():
+        return [Finding("matrix membership", ok=True, detail="members are joined at once")]
+    detail = "MATRIX_MEMBERSHIP is join, and the bot is no admin of the homeserver: members are invited instead"
+    user = (await chat.whoami()).user_id
+    fix = (
+        f'Let an admin of the homeserver make it one: PUT /_synapse/admin/v2/users/{user} {{"admin": true}}. '
+        "It may then do everything there. Or set MATRIX_MEMBERSHIP=invite."
+    )
+    return [Finding("matrix membership", ok=False, detail=detail, fix=fix)]
 
 
 async def _device(ports: Ports) -> list[Finding]:

@@ -60,6 +60,10 @@ class World(Protocol):
         ...
 
     async def leave(self, user_id: str, room_id: str) -> None: ...
+    async def restrict(self, room_id: str, space: str) -> None:
+        """Members of the space may enter the bot's room from now on."""
+        ...
+
     async def say(self, user_id: str, room_id: str, content: Data) -> None: ...
     async def put(self, room_id: str, event_type: str, content: Data, state_key: str = "") -> None:
         """The bot changes the room's state."""
@@ -116,6 +120,9 @@ class FakeWorld:
 
     async def leave(self, user_id: str, room_id: str) -> None:
         self.fake.leave(user_id, room_id)
+
+    async def restrict(self, room_id: str, space: str) -> None:
+        self.fake.homes[room_id].join_rule, self.fake.homes[room_id].allow = "restricted", (space,)
 
     async def say(self, user_id: str, room_id: str, content: Data) -> None:
         event = {"event_id": f"$said{next(_numbers)}", "sender": user_id, "content": content}
@@ -206,6 +213,11 @@ class SynapseWorld:
 
     async def leave(self, user_id: str, room_id: str) -> None:
         await self.call("POST", "rooms", room_id, "leave", by=user_id, body={})
+
+    async def restrict(self, room_id: str, space: str) -> None:
+        allow = [{"type": "m.room_membership", "room_id": space}]
+        body: Data = {"join_rule": "restricted", "allow": allow}
+        await self.call("PUT", "rooms", room_id, "state", "m.room.join_rules", body=body)
 
     async def say(self, user_id: str, room_id: str, content: Data) -> None:
         parts = ("rooms", room_id, "send", "m.room.message", secrets.token_hex(8))

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from shared.domain.errors import Conflict, Limited, NotFound, Refused, Unreachable
-from shared.ports import Identity, Membership, Power, Room
+from shared.ports import Entry, Identity, Membership, Power, Room
 from tests.contracts.chat_worlds import FakeWorld, SynapseWorld, World, ids
 from tests.fakes.chat import FakeChat
 
@@ -168,6 +168,105 @@ async def test_power_of_the_creator(world: World, version: str, creator: int) ->
     assert ours == Power(ours=creator, invite=0, kick=50, events_default=0, target=0)
     theirs = await world.chat.power(await world.room(by=other, version=version), other)
     assert theirs == Power(ours=0, invite=50, kick=50, events_default=0, target=creator)
+
+
+async def test_everybodys_level(world: World) -> None:
+    """Who was given a level has it, everybody else the room's default, and a creator of version 12 is above all."""
+    member = await world.user()
+    for version, creator in (("12", CREATOR), ("10", 100)):
+        room = await world.room(version=version, public=False)
+        await world.chat.set_power(room, member, 50)
+        levels = await world.chat.levels(room)
+        said = (levels.of(world.bot), levels.of(member), levels.of("@nobody:x.test"), levels.invite, levels.kick)
+        assert said == (creator, 50, 0, 0, 50)
+
+
+async def test_a_level_is_given_and_taken(world: World) -> None:
+    """The answer is the level before; the same again changes nothing; nobody else's level moves."""
+    room, member, other = await world.room(version="10"), await world.user(), await world.user()
+    assert [await world.chat.set_power(room, member, level) for level in (50, 50, 0)] == [0, 50, 50]
+    await world.chat.set_power(room, other, 25)
+    levels = await world.chat.levels(room)
+    assert [levels.of(user) for user in (world.bot, member, other)] == [100, 0, 25]
+
+
+async def test_many_levels_at_once(world: World) -> None:
+    """Eight changes of one room at the same time: not one of them is lost."""
+    room, members = await world.room(public=False), [await world.user() for _ in range(8)]
+    await asyncio.gather(*(world.chat.set_power(room, member, 50) for member in members))
+    levels = await world.chat.levels(room)
+    assert [levels.of(member) for member in members] == [50] * 8
+
+
+async def test_two_processes_that_change_levels(synapse: SynapseWorld) -> None:
+    """Of changes that two instances make at the very same moment the homeserver keeps one: the other is made again."""
+    room, members = await synapse.room(public=False), [await synapse.user() for _ in range(6)]
+    other = synapse.another_chat()
+    chats = [synapse.chat, other] * 3
+    await asyncio.gather(*(chat.set_power(room, who, 50) for chat, who in zip(chats, members, strict=True)))
+    levels = await synapse.chat.levels(room)
+    await other.close()
+    assert [levels.of(member) for member in members] == [50] * 6
+
+
+async def test_a_level_that_the_bot_may_not_give(world: World) -> None:
+    """Nobody at or above the bot is changed, nobody is raised above it, and without power it changes nobody."""
+    member, admin = await world.user(), await world.user()
+    ours = await world.room(version="10")
+    await world.chat.set_power(ours, admin, 100)
+    theirs = await world.room(by=admin)
+    asked = (
+        world.chat.set_power(ours, admin, 50),
+        world.chat.set_power(ours, world.bot, 50),
+        world.chat.set_power(ours, member, 101),
+        world.chat.set_power(theirs, member, 50),
+        world.chat.set_power(theirs, admin, 50),
+    )
+    assert {await refused(one) for one in asked} == {"M_FORBIDDEN"}
+    assert (await world.chat.levels(ours)).of(admin) == 100
+
+
+async def test_who_may_enter(world: World) -> None:
+    """By invite, by anybody, or by the members of a space."""
+    space, room = await world.room("Club"), await world.room(public=False)
+    assert await world.chat.entry(room) == Entry("invite")
+    assert await world.chat.entry(space) == Entry("public")
+    await world.restrict(room, space)
+    entry = await world.chat.entry(room)
+    assert (entry.rule, entry.rooms, entry.by(space), entry.by(room)) == ("restricted", (space,), True, False)
+
+
+async def test_a_member_is_joined_at_once(world: World) -> None:
+    """An admin of the homeserver joins its users without an invite to accept, into a restricted room too; another bot
+    may not, and says so beforehand."""
+    space, room, member = await world.room("Club"), await world.room(public=False), await world.user()
+    inner = await world.room("Inner", public=False)
+    await world.restrict(inner, space)
+    for one in (room, inner):
+        await world.chat.join_member(one, member)
+        said = await world.chat.membership(one, member)
+        assert said
+        assert said.state == "join"
+    assert await world.chat.may_join_members()
+
+
+async def test_a_member_who_cannot_be_joined(world: World) -> None:
+    """Nobody of that id here, or a bot that is no admin of the homeserver: refused, and nobody is in the room."""
+    room = await world.room(public=False)
+    with pytest.raises((Refused, NotFound)):
+        await world.chat.join_member(room, f"@{fresh('nobody')}:{world.domain}")
+    plain, member = await world.plain(), await world.user()
+    if isinstance(plain, FakeWorld):
+        plain.fake.server_admin = False
+    theirs = await plain.room(public=False)
+    assert await refused(plain.chat.join_member(theirs, member)) == "M_FORBIDDEN"
+    assert await plain.chat.membership(theirs, member) is None
+    assert (await plain.chat.may_join_members(), await plain.chat.unlimited()) == (False, None)
+
+
+async def test_whether_the_limits_are_lifted(world: World) -> None:
+    """An admin of the homeserver sees its own override."""
+    assert await world.chat.unlimited() is True
 
 
 async def test_encryption_is_seen(world: World) -> None:

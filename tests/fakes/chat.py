@@ -13,7 +13,19 @@ from datetime import UTC, datetime
 from typing import Any, Self, TypeVar
 
 from shared.domain.errors import Conflict, Limited, NotFound, Refused
-from shared.ports import Changes, Data, Finding, Identity, Membership, Power, Resident, Room, StateEvent
+from shared.ports import (
+    Changes,
+    Data,
+    Entry,
+    Finding,
+    Identity,
+    Levels,
+    Membership,
+    Power,
+    Resident,
+    Room,
+    StateEvent,
+)
 from tests.fakes.chat_rooms import FakeRoom, Pieces, differences, state_of
 
 _T = TypeVar("_T")
@@ -60,6 +72,7 @@ class FakeChat:
         self.clock: Callable[[], float] = time.monotonic
         self._transactions: dict[tuple[str, str, str], str] = {}
         self._planned: list[_Planned] = []
+        self.server_admin = True
         self._numbers = itertools.count(1)
         self._burst, self._every = 0, 0.0
         self._buckets: dict[str, tuple[float, float]] = {}
@@ -161,6 +174,53 @@ class FakeChat:
         room = self._inside(room_id)
         theirs = room.power_of(target) if target else 0
         return Power(room.power_of(self.user_id), room.invite, room.kick, room.events_default, theirs)
+
+    @_port
+    async def levels(self, room_id: str) -> Levels:
+        room = self._inside(room_id)
+        return Levels(dict(room.powers), room.users_default, room.creators, room.invite, room.kick, room.change)
+
+    @_port
+    async def set_power(self, room_id: str, user_id: str, level: int) -> int:
+        room = self._inside(room_id)
+        ours, before = room.power_of(self.user_id), room.power_of(user_id)
+        if before == level:
+            return before
+        if ours < max(room.change, level) or before >= ours:
+            raise _forbidden("You don't have permission to change that power level")
+        room.powers[user_id] = level
+        return before
+
+    @_port
+    async def entry(self, room_id: str) -> Entry:
+        room = self._inside(room_id)
+        return Entry(room.join_rule, room.allow)
+
+    @_port
+    async def members(self, room_id: str) -> dict[str, str]:
+        there = self._inside(room_id).members.items()
+        return {user: state for user, state in there if state in ("join", "invite")}
+
+    @_port
+    async def join_member(self, room_id: str, user_id: str) -> None:
+        if not self.server_admin:
+            raise _forbidden("You are not a server admin")
+        room = self._inside(room_id)
+        if user_id not in self.users:
+            raise NotFound("the homeserver refused: User not found (M_NOT_FOUND)")
+        if room.members.get(user_id) == "join":
+            return
+        if room.members.get(user_id) == "ban" or room.power_of(self.user_id) < room.invite:
+            raise _forbidden("You don't have permission to invite users")
+        room.put(user_id, "join", self._ms())
+
+    @_port
+    async def may_join_members(self) -> bool:
+        return self.server_admin
+
+    @_port
+    async def unlimited(self) -> bool | None:
+        return not self._burst if self.server_admin else None
 
     @_port
     async def is_encrypted(self, room_id: str) -> bool:

@@ -16,7 +16,7 @@ Pieces = dict[tuple[str, str], StateEvent]
 class FakeRoom:
     """`members`: user to membership state. `powers`: user to level. `events`: oldest first. `allow`: the rooms whose
     members may join, where `join_rule` is "restricted". `replacement`: the room that it was upgraded to. `parents` and
-    `children`: of spaces. `moved_at`: when a member's state became what it is, in ms, if not with the room."""
+    `children`: of spaces. `change`: what changing powers needs. `moved_at`: when a member's state became what it is, in ms, if not with the room."""
 
     room_id: str
     name: str
@@ -30,6 +30,7 @@ class FakeRoom:
     users_default: int = 0
     invite: int = 0
     kick: int = 50
+    change: int = 50
     events_default: int = 0
     members: dict[str, str] = field(default_factory=dict)
     direct: set[str] = field(default_factory=set)

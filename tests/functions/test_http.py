@@ -35,6 +35,8 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "remove_from_indoc": ("tasks", "onboarding", "matrix"),
     "deliver_welcome": ("tasks", "onboarding", "matrix"),
     "remove_from_room": ("tasks", "onboarding", "matrix"),
+    "set_power_level": ("tasks", "onboarding", "matrix"),
+    "apply_plan": ("tasks", "onboarding", "matrix"),
     "update_account": ("tasks", "onboarding", "authentik"),
     "resume_onboardings": ("tasks", "onboarding", "authentik", "matrix"),
     "sync_directory": ("tasks", "onboarding", "authentik", "matrix"),

@@ -263,8 +263,9 @@ def test_who_enqueues(everything: Run) -> None:
     tasks = {name: {QUEUES[name].lower()} for name, kind in ENTRY_POINTS.items() if kind == "task"}
     beginners = ("admin", "create_user", "enrollment_webhook", "resume_onboardings", "update_account")
     tasks["sync_directory"] = {"accounts"}
-    for name in ("invite_to_room", "remove_from_room"):  # which end a job, and then ask for a sync
-        tasks[name] |= {"accounts"}
+    tasks["apply_plan"] |= {"invites"}
+    for name in ("invite_to_room", "remove_from_room", "set_power_level", "deliver_welcome", "apply_plan"):
+        tasks[name] |= {"accounts"}  # they may end a job, and then ask for a sync
     assert found == tasks | {key: {"invites", "messages", "accounts"} for key in beginners}
     acting = everything.all("google_service_account_iam_member")
     assert {accounts[one["member"]] for one in acting.values()} == set(found)
@@ -432,7 +433,7 @@ def test_every_writer_of_an_expiry_is_known() -> None:
     """Each module that gives documents an end is one that the list of collections was made for."""
     core = [*(ROOT / "shared" / "services").glob("*.py"), *(ROOT / "shared" / "domain").glob("*.py")]
     writers = {file.stem for file in core if re.search(r"\bexpire_at\b(\"|: datetime|=)", file.read_text())}
-    assert writers == {"leases", "replies", "room_keys", "inbox", "imports"}, (
+    assert writers == {"leases", "replies", "room_keys", "inbox", "imports", "plans"}, (
         "add its collection to EXPIRING and to this test"
     )
 

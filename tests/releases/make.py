@@ -26,6 +26,7 @@ from shared.domain.members import member_id
 from shared.domain.syncs import SOURCES
 from shared.services import (
     breakers,
+    bundles,
     categories,
     imports,
     inbox,
@@ -37,6 +38,8 @@ from shared.services import (
     new_users,
     offboarding,
     onboardings,
+    plan_apply,
+    plans,
     reader,
     reasons,
     sync,
@@ -139,6 +142,22 @@ async def by_an_admin(world: World) -> None:
     await self_check(world, [])
 
 
+async def by_a_bundle(world: World) -> None:
+    """Invited with a bundle that gives power in its rooms, and in a space."""
+    space = world.homeserver.add_room("Club", kind="m.space")
+    inner = world.homeserver.add_room("Inner circle", join_rule="restricted", allow=(space,))
+    rooms = (world.policy.default_rooms[0], inner)
+    wanted = bundles.Wanted("Moderators", rooms, ("friends",), ("friends",), {"*": 50}, removes=True)
+    await bundles.create(world, ADMIN, wanted)
+    await world.member("gail", bundles=("moderators",))
+    await world.enrolled("gail", "e5")
+    await world.work()
+    plan, _ = await plans.create(world, ADMIN, plans.Wanted())
+    await plan_apply.apply(world, ADMIN, plan.id, plan_apply.Wanted())
+    await world.live(hours=1, on=True)
+    await plan_apply.undo(world, ADMIN, plan.id, None)
+
+
 async def an_outage(world: World) -> None:
     """The homeserver is down while somebody comes in, and a sweep is under way."""
     await world.member("finn")
@@ -183,6 +202,7 @@ STORIES: tuple[Callable[[World], Awaitable[None]], ...] = (
     without_device,
     held,
     by_an_admin,
+    by_a_bundle,
     shown_out,
     an_outage,
     cached,

@@ -19,6 +19,7 @@ from functions.tasks import parse
 from main import ENTRY_POINTS
 from shared.adapters.olm import Sealer
 from shared.domain.audit import Audit
+from shared.domain.bundles import Bundle
 from shared.domain.categories import Category
 from shared.domain.device_account import DeviceAccount
 from shared.domain.errors import MusterError
@@ -27,6 +28,7 @@ from shared.domain.indoc import Pause, Stay
 from shared.domain.invites import Invite
 from shared.domain.jobs import Job
 from shared.domain.onboarding import Onboarding, Step
+from shared.domain.plans import Plan
 from shared.domain.records import Record
 from shared.domain.removals import RemovalReason
 from shared.domain.replies import Reply
@@ -68,6 +70,8 @@ RECORDS: dict[str, type[Record]] = {
     r"installation/reader": Position,
     r"user_requests/[^/]+": Request,
     r"syncs/[^/]+": Sync,
+    r"bundles/[^/]+": Bundle,
+    r"plans/[^/]+": Plan,
 }
 """The documents that are records, by their paths. Never take a line away that a release has written."""
 

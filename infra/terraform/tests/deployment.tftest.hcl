@@ -61,6 +61,7 @@ run "everything" {
     matrix_default_rooms     = ["#news:example.org", "!abc:example.org"]
     matrix_puppets           = ["@signal_"]
     matrix_ca_bundle         = "/etc/ssl/b.pem"
+    matrix_membership        = "join"
     matrix_enable_encryption = true
     matrix_sync_device       = true
     auto_remove_from_indoc   = false
@@ -121,6 +122,7 @@ run "mistakes" {
     matrix_default_rooms    = ["news"]
     matrix_puppets          = ["signal"]
     matrix_ca_bundle        = "ca.pem"
+    matrix_membership       = "kick"
     indoc_nudge_hours       = 0
     indoc_remove_hours      = 10000
     protected_members       = ["ada"]
@@ -137,6 +139,6 @@ run "mistakes" {
     var.matrix_user_id, var.matrix_domain, var.matrix_indoc_room_id, var.matrix_default_rooms, var.matrix_puppets,
     var.matrix_ca_bundle, var.welcome_delay_seconds, var.authentik_default_group, var.authentik_client_id,
     var.admin_group, var.cost_prices, var.indoc_nudge_hours, var.indoc_remove_hours, var.protected_members,
-    var.recommend_min_score, var.recommend_max_score,
+    var.recommend_min_score, var.recommend_max_score, var.matrix_membership,
   ]
 }

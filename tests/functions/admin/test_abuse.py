@@ -22,6 +22,9 @@ WITH_BODY = [
     ("POST", "/api/onboardings/ob_x/skip"),
     ("POST", "/api/rooms/invite"),
     ("POST", "/api/rooms/remove"),
+    ("POST", "/api/bundles"),
+    ("PUT", "/api/bundles/bundle_x"),
+    ("POST", "/api/plans/plan_x/apply"),
     ("POST", "/api/users/2/offboard"),
     ("PUT", "/api/removal_reasons/rules"),
     ("POST", "/api/invites/batch"),
@@ -29,13 +32,20 @@ WITH_BODY = [
     ("POST", "/api/categories"),
     ("PUT", "/api/categories/cat_x"),
 ]
-OPTIONAL_BODY = [("POST", "/api/users/2/onboard"), ("POST", "/api/onboardings/ob_x/retry")]
+OPTIONAL_BODY = [
+    ("POST", "/api/users/2/onboard"),
+    ("POST", "/api/onboardings/ob_x/retry"),
+    ("POST", "/api/plans/plan_x/undo"),
+]
 LISTS = [
     "/api/invites",
     "/api/users",
     "/api/onboardings",
     "/api/rooms",
     "/api/audit",
+    "/api/bundles",
+    "/api/plans",
+    "/api/jobs",
     "/api/removal_reasons",
     "/api/indoc",
     "/api/categories",
@@ -145,6 +155,14 @@ KNOWN: dict[str, set[str]] = {
     "/api/rooms": {"GET"},
     "/api/rooms/invite": {"POST"},
     "/api/rooms/remove": {"POST"},
+    "/api/bundles": {"GET", "POST"},
+    "/api/bundles/bundle_x": {"GET", "PUT", "DELETE"},
+    "/api/plans": {"GET", "POST"},
+    "/api/plans/plan_x": {"GET"},
+    "/api/plans/plan_x/lines": {"GET"},
+    "/api/plans/plan_x/apply": {"POST"},
+    "/api/plans/plan_x/undo": {"POST"},
+    "/api/jobs": {"GET"},
     "/api/rooms/recommend": {"POST"},
     "/api/categories": {"GET", "POST"},
     "/api/categories/cat_x": {"GET", "PUT", "DELETE"},
@@ -267,6 +285,12 @@ ACTS = [
     ("POST", "/api/onboardings/ob_x/reject"),
     ("POST", "/api/rooms/invite"),
     ("POST", "/api/rooms/remove"),
+    ("POST", "/api/bundles"),
+    ("PUT", "/api/bundles/bundle_x"),
+    ("DELETE", "/api/bundles/bundle_x"),
+    ("POST", "/api/plans"),
+    ("POST", "/api/plans/plan_x/apply"),
+    ("POST", "/api/plans/plan_x/undo"),
 ]
 
 
@@ -290,12 +314,14 @@ async def test_a_parameter_that_nobody_knows(service: Service, world: World, met
     assert not any(service.acts().values())
 
 
-@pytest.mark.parametrize("path", ["/api/invites", "/api/users", "/api/rooms/invite", "/api/rooms/remove"])
+@pytest.mark.parametrize(
+    "path", ["/api/invites", "/api/users", "/api/rooms/invite", "/api/rooms/remove", "/api/bundles"]
+)
 async def test_odd_keys(service: Service, path: str) -> None:
     """An Idempotency-Key may hold anything that a header can, up to 200 characters; more is a 400."""
     answer = await service.api("POST", path, json={}, headers={"Idempotency-Key": "k" * 201})
     assert "idempotency-key" in [name.lower() for name in names(problem(answer, 400))]
-    body = {"label": "x"} if path == "/api/invites" else {"first_name": "x"}
+    body = {"/api/invites": {"label": "x"}, "/api/bundles": {"name": "x"}}.get(path, {"first_name": "x"})
     if "rooms" not in path:
         odd = {"Idempotency-Key": "\xe9 \xff/..".encode("latin-1")}
         assert (await service.api("POST", path, json=body, headers=odd)).status_code == 201

@@ -45,6 +45,18 @@ GET /api/rooms
 GET /api/members/{matrix_id}/rooms
 POST /api/rooms/invite
 POST /api/rooms/remove
+GET /api/bundles
+POST /api/bundles
+GET /api/bundles/{bundle_id}
+PUT /api/bundles/{bundle_id}
+DELETE /api/bundles/{bundle_id}
+GET /api/plans
+POST /api/plans
+GET /api/plans/{plan_id}
+GET /api/plans/{plan_id}/lines
+POST /api/plans/{plan_id}/apply
+POST /api/plans/{plan_id}/undo
+GET /api/jobs
 POST /api/rooms/recommend
 GET /api/categories
 POST /api/categories
@@ -78,12 +90,12 @@ POST /api/sync
 """What callers from outside rely on. More is welcome; nothing of it goes."""
 
 FIELDS = {
-    "NewInvite": "label rooms groups email matrix_id expires_in_hours expires_at max_uses note sponsor",
+    "NewInvite": "label rooms groups bundles email matrix_id expires_in_hours expires_at max_uses note sponsor",
     "InviteOut": "id link code expires_at status uses max_uses rooms groups",
-    "NewUser": "first_name last_name email username groups rooms interests matrix_id organization intro signal_number "
+    "NewUser": "first_name last_name email username groups rooms bundles interests matrix_id organization intro signal_number "
     "invited_by skip_indoc_removal send_welcome",
     "UserMade": "user onboarding recovery_link temporary_password secret_shown",
-    "Onboard": "matrix_id rooms skip_indoc_removal send_welcome",
+    "Onboard": "matrix_id rooms bundles skip_indoc_removal send_welcome",
     "OnboardingOut": "id state member source steps created_at finished_at",
     "OnboardingWithReplies": "id state member source steps replies created_at finished_at",
     "ReplyOut": "at event_id text cause",
@@ -92,6 +104,12 @@ FIELDS = {
     "Skip": "step reason",
     "RoomsInvite": "matrix_id rooms",
     "RoomsRemove": "matrix_id rooms reason template message message_required",
+    "NewBundle": "name rooms groups for_groups levels removes space_first",
+    "BundleOut": "id name revision rooms groups for_groups levels removes space_first ways",
+    "NewPlan": "bundles groups matrix_ids",
+    "PlanOut": "id state created_at total counts notes job applied undo_until undo_job",
+    "PlanLineOut": "id action matrix_id username room_id room before after reason",
+    "Apply": "lines removals",
     "Offboard": "reason template message message_required keep_rooms matrix_ids",
     "ReasonOut": "id label reason message",
     "IndocItem": "matrix_id since hours onboarding state nudge_at remove_at",
@@ -122,6 +140,8 @@ MAKING = (
     "POST /api/users",
     "POST /api/users/{pk}/offboard",
     "POST /api/imports",
+    "POST /api/bundles",
+    "POST /api/plans",
     "POST /api/categories",
     "POST /api/rooms/invite",
     "POST /api/rooms/remove",
@@ -140,7 +160,7 @@ def test_every_route_of_the_contract_is_there() -> None:
     """Whatever callers rely on is a route, and the table of methods that the other tests use knows no other."""
     assert set(CONTRACT) <= set(operations())
     sample = {"invite_id": "inv_x", "pk": "2", "onboarding_id": "ob_x", "matrix_id": "@a:b.test", "job_id": "job_x"}
-    sample |= {"import_id": "imp_x", "what": "invites"}
+    sample |= {"import_id": "imp_x", "what": "invites", "bundle_id": "bundle_x", "plan_id": "plan_x"}
     sample["category_id"] = "cat_x"
     sample["reason_id"] = "rules"
     known = {f"{method} {path}" for path, methods in KNOWN.items() for method in methods}
@@ -237,6 +257,9 @@ async def _furnish(service: Service) -> None:
     IDS["category_id"] = (await service.api("POST", "/api/categories", json=category)).json()["id"]
     body = {"matrix_id": "@ada:fake.test", "rooms": ["#ops:fake.test"]}
     IDS["job_id"] = (await service.api("POST", "/api/rooms/invite", json=body)).json()["job"]["id"]
+    body = {"name": "Garden", "rooms": ["#ops:fake.test"]}
+    IDS["bundle_id"] = (await service.api("POST", "/api/bundles", json=body)).json()["id"]
+    IDS["plan_id"] = (await service.api("POST", "/api/plans", json={})).json()["id"]
     IDS["matrix_id"] = "@ada:fake.test"
     IDS["reason_id"] = "rules"
     await service.api("PUT", "/api/removal_reasons/rules", json={"label": "Rules", "reason": "broke them, {name}"})

@@ -85,12 +85,30 @@ TIMES: list[Any] = [
     [],
     {},
 ]
+BUNDLES: list[Any] = [
+    None,
+    5,
+    "garden",
+    {},
+    [""],
+    [None],
+    [5],
+    ["\ud800"],
+    ["b" * 101],
+    [f"b{n}" for n in range(51)],
+    ["no"],
+]
+LEVELS: list[Any] = [
+    None, 5, "50", [], {"*": "50"}, {"*": 50.5}, {"*": -1}, {"*": 101}, {"*": True}, {"*": None}, {"": 50},
+    {"!other:b.test": 50}, {"x" * 256: 50}, {"\ud800": 50}, {f"!{n}": 50 for n in range(101)},
+]  # fmt: skip
 USES: list[Any] = [0, -1, 10_001, 10**400, 1.5, NAN, "2", True, None, [], {}]
 
 INVITE: dict[str, list[Any]] = {
     "label": label(100),
     "rooms": ROOMS,
     "groups": GROUPS,
+    "bundles": BUNDLES,
     "email": EMAILS,
     "matrix_id": MATRIX_IDS,
     "max_uses": USES,
@@ -107,6 +125,7 @@ USER: dict[str, list[Any]] = {
     "username": [*text(200), "Ada", "-ada", "a b", "jos\u00e9", "a" * 65, "ada/bee"],
     "groups": GROUPS,
     "rooms": ROOMS,
+    "bundles": BUNDLES,
     "interests": text(4000),
     "matrix_id": MATRIX_IDS,
     "organization": text(200),
@@ -146,8 +165,19 @@ USER_CHANGES: dict[str, list[Any]] = {
 ONBOARD: dict[str, list[Any]] = {
     "matrix_id": MATRIX_IDS,
     "rooms": ROOMS,
+    "bundles": BUNDLES,
     "skip_indoc_removal": [value for value in SWITCHES if value is not None],
     "send_welcome": [value for value in SWITCHES if value is not None],
+    "extra": [1],
+}
+BUNDLE: dict[str, list[Any]] = {
+    "name": label(100),
+    "rooms": ROOMS,
+    "groups": GROUPS,
+    "for_groups": GROUPS,
+    "levels": LEVELS,
+    "removes": SWITCHES,
+    "space_first": SWITCHES,
     "extra": [1],
 }
 STEP: list[Any] = [*NOT_TEXT, *UNREADABLE, None, ""]

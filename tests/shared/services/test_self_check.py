@@ -83,6 +83,18 @@ async def test_the_limiter() -> None:
     assert (finding.ok, bool(finding.fix)) == (False, True)
 
 
+async def test_joining_needs_an_admin_of_the_homeserver() -> None:
+    """With MATRIX_MEMBERSHIP=join the bot must be one; else the finding says how, and what happens meanwhile."""
+    world = World()
+    world.furnish(1)
+    assert "matrix membership" not in await findings(world)
+    world.policy = replace(world.policy, membership="join")
+    assert (await findings(world))["matrix membership"].ok
+    world.homeserver.server_admin = False
+    found = (await findings(world))["matrix membership"]
+    assert (found.ok, "invited instead" in found.detail, world.homeserver.user_id in found.fix) == (False, True, True)
+
+
 async def test_the_sweep() -> None:
     """A sweep that never ran, long ago, or with failures is a finding."""
     world = World()
