@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from shared.domain import ids, members
 from shared.domain.errors import NotFound, Refused
-from shared.domain.jobs import Job, leaving_steps
+from shared.domain.jobs import Job, fitting, leaving_steps
 from shared.domain.members import MemberId
 from shared.domain.onboarding import ON_MATRIX, Onboarding, Step, derived_state
 from shared.ports import Account
@@ -24,6 +24,7 @@ from shared.services.context import Actor, Ports
 from shared.services.enroll import MATRIX_ATTRIBUTE
 from shared.services.jobs import JobView, begun, job_id, repeated
 from shared.services.matrix_ids import vouched
+from shared.services.pending import inviting_steps, seen_invited
 from shared.services.removals import Words, all_foreseen, refuse_the_bot, worded
 from shared.services.rooms import managed_of, room_id_of
 from shared.services.stopping import open_steps, stop_invites, stop_letters, stop_onboarding
@@ -45,13 +46,21 @@ class Wanted(Struct, frozen=True):
 
 
 class _Leaver(Struct, frozen=True):
-    """`steps`: of their onboarding, as they stand. `people`: their Matrix ids, the first the one that is written to."""
+    """`steps`: of their onboarding, as they stand. `people`: their Matrix ids, the first the one that is written to;
+    `inviting`: what else has invited each of these."""
 
     account: Account
     onboarding: Onboarding | None
     steps: Sequence[Step]
     people: Sequence[MemberId]
+    inviting: Mapping[str, Sequence[Step]]
     notes: Sequence[str]
+
+    @property
+    def is_being_invited(self) -> bool:
+        """Just now, which nothing can call back."""
+        steps = [*open_steps(self.steps), *(step for steps in self.inviting.values() for step in steps)]
+        return any(step.state == "running" and step.kind in ON_MATRIX for step in steps)
 
 
 async def offboard(ports: Ports, actor: Actor, pk: int, wanted: Wanted, *, dry_run: bool = False) -> JobView:
@@ -64,8 +73,8 @@ async def offboard(ports: Ports, actor: Actor, pk: int, wanted: Wanted, *, dry_r
     leaver = await _leaver(ports, pk, wanted)
     account, main = leaver.account, (leaver.people[0] if leaver.people else "")
     reason, message = await worded(ports, wanted.words, main, account.username, account.name)
-    where = await _where(ports, leaver, wanted.keep_rooms)
-    now, running = ports.now(), [s for s in open_steps(leaver.steps) if s.state == "running" and s.kind in ON_MATRIX]
+    where, more = fitting(await _where(ports, leaver, wanted.keep_rooms))
+    now = ports.now()
     job = Job(
         id=name,
         kind="offboard",
@@ -77,8 +86,8 @@ async def offboard(ports: Ports, actor: Actor, pk: int, wanted: Wanted, *, dry_r
         account_pk=pk,
         message=message,
         message_required=wanted.words.required,
-        not_before=now + STILL_RUNNING if running else None,
-        notes=tuple(leaver.notes),
+        not_before=now + STILL_RUNNING if leaver.is_being_invited else None,
+        notes=(*leaver.notes, *more),
     )
     steps = leaving_steps(job, where)
     if dry_run:
@@ -102,7 +111,8 @@ async def _leaver(ports: Ports, pk: int, wanted: Wanted) -> _Leaver:
     stopping = [step.name for step in open_steps(steps)]
     if stopping:
         notes.append(f"what was open of their onboarding stops: {', '.join(stopping)}")
-    return _Leaver(account, onboarding, steps, people, notes)
+    inviting: dict[str, Sequence[Step]] = {person: await inviting_steps(ports, person) for person in people}
+    return _Leaver(account, onboarding, steps, people, inviting, notes)
 
 
 async def _people(
@@ -127,31 +137,36 @@ async def _people(
 
 
 async def _where(ports: Ports, leaver: _Leaver, keep: Sequence[str]) -> Mapping[str, list[str]]:
-    """For each of their ids the rooms: those that they have joined, live, and those of their onboarding that they are
-    invited to, or may be by a step that is running."""
+    """For each of their ids the rooms: those that they have joined, live, and those that they are invited to, or may be
+    by a step that is running: of their onboarding, of jobs, and what the last sync has seen."""
     kept = {await room_id_of(ports, room) for room in keep}
     where: dict[str, list[str]] = {}
     for person in leaver.people:
         rooms = [room.room_id for room in await managed_of(ports, person)]
-        if leaver.onboarding and person == leaver.onboarding.matrix_id:
-            rooms += await _invited(ports, person, leaver.steps, set(rooms))
+        theirs = leaver.steps if leaver.onboarding and person == leaver.onboarding.matrix_id else ()
+        seen = await seen_invited(ports, person)
+        rooms += await _invited(ports, person, [*theirs, *leaver.inviting[person]], seen, set(rooms))
         where[person] = [room for room in dict.fromkeys(rooms) if room not in kept]
     return where
 
 
-async def _invited(ports: Ports, person: str, steps: Sequence[Step], known: set[str]) -> list[str]:
+async def _invited(ports: Ports, person: str, steps: Sequence[Step], seen: Sequence[str], known: set[str]) -> list[str]:
+    """Each looked at live, unless an invite may be on its way."""
     gate = asyncio.Semaphore(AT_ONCE)
+    rooms = {str(step.result.get("room_id") or step.room): False for step in steps if step.kind == "room"}
+    rooms |= dict.fromkeys(seen, False)
+    rooms |= {step.room: True for step in steps if step.kind == "room" and step.state == "running"}
 
-    async def one(step: Step) -> str | None:
+    async def one(room: str, coming: bool) -> str | None:
         async with gate:
             try:
-                room_id = str(step.result.get("room_id") or await room_id_of(ports, step.room))
-                if step.state == "running" or room_id in known:
+                room_id = await room_id_of(ports, room)
+                if coming or room_id in known:
                     return room_id
                 there = await (await ports.chat()).membership(room_id, person)
             except (Refused, NotFound):
                 return None  # the bot is not in it, and has invited nobody to it
         return room_id if there and there.state in ("invite", "knock", "join") else None
 
-    found = await asyncio.gather(*(one(step) for step in steps if step.kind == "room"))
+    found = await asyncio.gather(*(one(room, coming) for room, coming in rooms.items()))
     return [room for room in found if room and room not in known]
