@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
+from datetime import datetime
 
 from shared.domain.audit import audit
 from shared.domain.errors import Outpaced
@@ -83,6 +84,11 @@ async def stop_letters(ports: Ports, people: Sequence[str]) -> None:
         for write in writes:
             with contextlib.suppress(Outpaced):
                 await ports.documents.write(write)
+
+
+async def offboarded_since(ports: Ports, matrix_id: str, since: datetime) -> bool:
+    query = Query("jobs", [("matrix_id", "==", matrix_id), ("kind", "==", "offboard")])
+    return any(item.data["created_at"] >= since for item in await every(ports.documents, query))
 
 
 async def was_offboarded(ports: Ports, pk: int) -> bool:
