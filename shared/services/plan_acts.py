@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from shared.domain import ids
 from shared.domain.errors import NotFound, Refused
+from shared.domain.onboarding import ENDED
 from shared.domain.planning import IN, INSIDE
 from shared.services.powers import NOT_IN
 from shared.services.rooms import room_id_of
@@ -62,11 +64,9 @@ async def leaving(act: Act, room_id: str) -> Ending | str:
 
 
 async def leveling(act: Act, room_id: str) -> Ending | str:
-    wanted = act.step.wanted
+    wanted, entering = act.step.wanted, await _is_entering(act)  # read first: they may be joined just now
     if await _state(act, room_id) != "join":
-        if wanted.get("undo"):
-            return Skipped("they are not in the room")
-        return Skipped(GONE) if await _has_left_us(act) else str(wanted["before"])
+        return str(wanted["before"]) if entering else Skipped("they are not in the room")
     now = (await (await act.ports.chat()).levels(room_id)).of(act.matrix_id)
     if now == int(wanted["after"]):
         return _again(act, f"they have power {now} already", {"room_id": room_id, "to": now})
@@ -78,6 +78,12 @@ async def leveling(act: Act, room_id: str) -> Ending | str:
 def _again(act: Act, said: str, result: dict[str, Any]) -> Ending:
     ours = act.step.attempts > 1 and act.step.code not in (LIMITED, NOT_IN)
     return Done({**result, "before": act.step.wanted["before"]}) if ours else Skipped(said)
+
+
+async def _is_entering(act: Act) -> bool:
+    """By another line of the plan. Else nobody waits for them to join: a plan that never ends cannot be undone."""
+    found = await act.ports.documents.get(f"{act.step.parent}/steps/{ids.room_step(act.step.room)}")
+    return found is not None and found.data["kind"] == "room" and found.data["state"] not in ENDED
 
 
 async def _has_left_us(act: Act) -> bool:

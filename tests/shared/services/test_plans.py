@@ -333,6 +333,18 @@ async def test_levels_with_the_rooms() -> None:
     assert (await there.plan()).counts == {}
 
 
+async def test_whoever_has_left_keeps_no_plan_open() -> None:
+    """Power is for who is in the room: where they are not any more the line is skipped, and the plan can be undone."""
+    there = await club()
+    await there.bundle("Mods", "gardeners", rooms=(there.beds,), levels={"*": 50})
+    plan = await there.plan()
+    assert ("level", "ada", "Beds") in brief(await there.lines(plan))
+    there.world.homeserver.leave(ADA, there.beds)
+    assert (await there.apply(plan)).state == "done"
+    assert there.world.homeserver.homes[there.beds].powers == {}
+    assert (await there.undo(plan)).state == "done"
+
+
 async def test_joined_at_once() -> None:
     """With MATRIX_MEMBERSHIP=join the plan says join, and does; power comes with it."""
     there = await club()
