@@ -95,7 +95,7 @@ async def no_invite() -> None:
     raise HTTPException(405)
 
 
-BATCH_COLUMNS = ("label", "rooms", "groups", "note", "sponsor")
+BATCH_COLUMNS = ("label", "rooms", "groups", "bundles", "note", "sponsor")
 
 
 async def _lines(wanted: im.BatchInvites) -> list[Line]:

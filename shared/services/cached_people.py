@@ -1,7 +1,8 @@
 """Everybody, as the cache of accounts has them, with what onboardings and vouched Matrix ids say beyond it.
 
 Of the onboardings only those are read that say more than the account does: whose Matrix id an admin has named, that are
-held, that were given one of the bundles; those of accounts whose own data give no Matrix id; and those of people who
+held, that were given one of the bundles; those of accounts whose own data give no Matrix id, or another one than was
+vouched for; and those of people who
 are in a room under a name of this domain that is no account's any more: somebody was renamed.
 """
 
@@ -35,8 +36,12 @@ async def everybody(
     begun, vouched = await _begun(ports, bundles), await _vouched(ports)
     rows = list(users)
     plain = [_plain(ports, users, row) for row in rows]
-    unclear = [person.onboarding for person in plain if not person.matrix_id and person.onboarding not in begun]
-    begun |= await _read(ports, unclear)
+    unclear = [
+        one.onboarding
+        for one in plain
+        if not one.matrix_id or vouched.get(one.onboarding, one.matrix_id) != one.matrix_id
+    ]
+    begun |= await _read(ports, [name for name in unclear if name not in begun])
 
     def named() -> list[Person]:
         found = [person_of(one, begun.get(one.onboarding), vouched.get(one.onboarding, "")) for one in plain]

@@ -26,7 +26,7 @@ from shared.services.jobs import JobView, begun, job_id, repeated
 from shared.services.matrix_ids import vouched
 from shared.services.removals import Words, all_foreseen, refuse_the_bot, worded
 from shared.services.rooms import managed_of, room_id_of
-from shared.services.stopping import open_steps, stop_invites, stop_letters, stop_onboarding
+from shared.services.stopping import inviting_steps, open_steps, stop_invites, stop_letters, stop_onboarding
 from shared.services.users import no_superuser
 
 STILL_RUNNING = timedelta(seconds=60)
@@ -45,12 +45,14 @@ class Wanted(Struct, frozen=True):
 
 
 class _Leaver(Struct, frozen=True):
-    """`steps`: of their onboarding, as they stand. `people`: their Matrix ids, the first the one that is written to."""
+    """`steps`: of their onboarding, as they stand. `people`: their Matrix ids, the first the one that is written to.
+    `invited_by`: for each of them the steps that have invited them, or still may: of the onboarding, and of jobs."""
 
     account: Account
     onboarding: Onboarding | None
     steps: Sequence[Step]
     people: Sequence[MemberId]
+    invited_by: Mapping[str, Sequence[Step]]
     notes: Sequence[str]
 
 
@@ -65,7 +67,8 @@ async def offboard(ports: Ports, actor: Actor, pk: int, wanted: Wanted, *, dry_r
     account, main = leaver.account, (leaver.people[0] if leaver.people else "")
     reason, message = await worded(ports, wanted.words, main, account.username, account.name)
     where = await _where(ports, leaver, wanted.keep_rooms)
-    now, running = ports.now(), [s for s in open_steps(leaver.steps) if s.state == "running" and s.kind in ON_MATRIX]
+    now, inviting = ports.now(), [step for steps in leaver.invited_by.values() for step in steps]
+    running = [s for s in open_steps([*leaver.steps, *inviting]) if s.state == "running" and s.kind in ON_MATRIX]
     job = Job(
         id=name,
         kind="offboard",
@@ -102,7 +105,10 @@ async def _leaver(ports: Ports, pk: int, wanted: Wanted) -> _Leaver:
     stopping = [step.name for step in open_steps(steps)]
     if stopping:
         notes.append(f"what was open of their onboarding stops: {', '.join(stopping)}")
-    return _Leaver(account, onboarding, steps, people, notes)
+    invited_by: dict[str, list[Step]] = {person: await inviting_steps(ports, person) for person in people}
+    if onboarding and onboarding.matrix_id in invited_by:
+        invited_by[onboarding.matrix_id] += [step for step in steps if step.kind == "room"]
+    return _Leaver(account, onboarding, steps, people, invited_by, notes)
 
 
 async def _people(
@@ -127,14 +133,13 @@ async def _people(
 
 
 async def _where(ports: Ports, leaver: _Leaver, keep: Sequence[str]) -> Mapping[str, list[str]]:
-    """For each of their ids the rooms: those that they have joined, live, and those of their onboarding that they are
-    invited to, or may be by a step that is running."""
+    """For each of their ids the rooms: those that they have joined, live, and those that they are invited to by their
+    onboarding or a job, or may be by a step that is running."""
     kept = {await room_id_of(ports, room) for room in keep}
     where: dict[str, list[str]] = {}
     for person in leaver.people:
         rooms = [room.room_id for room in await managed_of(ports, person)]
-        if leaver.onboarding and person == leaver.onboarding.matrix_id:
-            rooms += await _invited(ports, person, leaver.steps, set(rooms))
+        rooms += await _invited(ports, person, leaver.invited_by[person], set(rooms))
         where[person] = [room for room in dict.fromkeys(rooms) if room not in kept]
     return where
 
@@ -153,5 +158,5 @@ async def _invited(ports: Ports, person: str, steps: Sequence[Step], known: set[
                 return None  # the bot is not in it, and has invited nobody to it
         return room_id if there and there.state in ("invite", "knock", "join") else None
 
-    found = await asyncio.gather(*(one(step) for step in steps if step.kind == "room"))
+    found = await asyncio.gather(*(one(step) for step in steps))
     return [room for room in found if room and room not in known]
