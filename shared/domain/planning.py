@@ -232,7 +232,8 @@ class _Planner:
 
     def _line(self, action: Action, person: Person, room: str, before: str, after: str, reason: str) -> Line:
         name = ids.digest("line", action, person.matrix_id, room, before, after, length=16)
-        return Line(name, action, person.matrix_id, person.username, room, self._name(room), before, after, reason)
+        said = (room, self._name(room), before, after, reason)
+        return Line(name, action, person.matrix_id, person.username, *said, person.onboarding)
 
 
 def _by_what(person: Person, bundles: Iterable[Bundle]) -> str:

@@ -24,11 +24,11 @@ from shared.services.context import Actor, Ports
 from shared.services.enroll import MATRIX_ATTRIBUTE
 from shared.services.jobs import JobView, begun, job_id, repeated
 from shared.services.matrix_ids import vouched
-from shared.services.pending import inviting_steps, seen_invited
 from shared.services.removals import Words, all_foreseen, refuse_the_bot, worded
 from shared.services.rooms import managed_of, room_id_of
-from shared.services.stopping import open_steps, stop_invites, stop_letters, stop_onboarding
+from shared.services.stopping import inviting_steps, open_steps, stop_invites, stop_letters, stop_onboarding
 from shared.services.users import no_superuser
+from shared.services.where import seen_invited
 
 STILL_RUNNING = timedelta(seconds=60)
 """A step that is being done cannot be called back; it ends within 50 seconds. Removals come after it."""
@@ -46,21 +46,15 @@ class Wanted(Struct, frozen=True):
 
 
 class _Leaver(Struct, frozen=True):
-    """`steps`: of their onboarding, as they stand. `people`: their Matrix ids, the first the one that is written to;
-    `inviting`: what else has invited each of these."""
+    """`steps`: of their onboarding, as they stand. `people`: their Matrix ids, the first the one that is written to.
+    `invited_by`: for each of them the steps that have invited them, or still may: of the onboarding, and of jobs."""
 
     account: Account
     onboarding: Onboarding | None
     steps: Sequence[Step]
     people: Sequence[MemberId]
-    inviting: Mapping[str, Sequence[Step]]
+    invited_by: Mapping[str, Sequence[Step]]
     notes: Sequence[str]
-
-    @property
-    def is_being_invited(self) -> bool:
-        """Just now, which nothing can call back."""
-        steps = [*open_steps(self.steps), *(step for steps in self.inviting.values() for step in steps)]
-        return any(step.state == "running" and step.kind in ON_MATRIX for step in steps)
 
 
 async def offboard(ports: Ports, actor: Actor, pk: int, wanted: Wanted, *, dry_run: bool = False) -> JobView:
@@ -74,7 +68,8 @@ async def offboard(ports: Ports, actor: Actor, pk: int, wanted: Wanted, *, dry_r
     account, main = leaver.account, (leaver.people[0] if leaver.people else "")
     reason, message = await worded(ports, wanted.words, main, account.username, account.name)
     where, more = fitting(await _where(ports, leaver, wanted.keep_rooms))
-    now = ports.now()
+    now, inviting = ports.now(), [step for steps in leaver.invited_by.values() for step in steps]
+    running = [s for s in open_steps([*leaver.steps, *inviting]) if s.state == "running" and s.kind in ON_MATRIX]
     job = Job(
         id=name,
         kind="offboard",
@@ -86,7 +81,7 @@ async def offboard(ports: Ports, actor: Actor, pk: int, wanted: Wanted, *, dry_r
         account_pk=pk,
         message=message,
         message_required=wanted.words.required,
-        not_before=now + STILL_RUNNING if leaver.is_being_invited else None,
+        not_before=now + STILL_RUNNING if running else None,
         notes=(*leaver.notes, *more),
     )
     steps = leaving_steps(job, where)
@@ -111,8 +106,10 @@ async def _leaver(ports: Ports, pk: int, wanted: Wanted) -> _Leaver:
     stopping = [step.name for step in open_steps(steps)]
     if stopping:
         notes.append(f"what was open of their onboarding stops: {', '.join(stopping)}")
-    inviting: dict[str, Sequence[Step]] = {person: await inviting_steps(ports, person) for person in people}
-    return _Leaver(account, onboarding, steps, people, inviting, notes)
+    invited_by: dict[str, list[Step]] = {person: await inviting_steps(ports, person) for person in people}
+    if onboarding and onboarding.matrix_id in invited_by:
+        invited_by[onboarding.matrix_id] += [step for step in steps if step.kind == "room"]
+    return _Leaver(account, onboarding, steps, people, invited_by, notes)
 
 
 async def _people(
@@ -138,14 +135,13 @@ async def _people(
 
 async def _where(ports: Ports, leaver: _Leaver, keep: Sequence[str]) -> Mapping[str, list[str]]:
     """For each of their ids the rooms: those that they have joined, live, and those that they are invited to, or may be
-    by a step that is running: of their onboarding, of jobs, and what the last sync has seen."""
+    by a step that is running: by their onboarding, by a job, or as the last sync has seen."""
     kept = {await room_id_of(ports, room) for room in keep}
     where: dict[str, list[str]] = {}
     for person in leaver.people:
         rooms = [room.room_id for room in await managed_of(ports, person)]
-        theirs = leaver.steps if leaver.onboarding and person == leaver.onboarding.matrix_id else ()
         seen = await seen_invited(ports, person)
-        rooms += await _invited(ports, person, [*theirs, *leaver.inviting[person]], seen, set(rooms))
+        rooms += await _invited(ports, person, leaver.invited_by[person], seen, set(rooms))
         where[person] = [room for room in dict.fromkeys(rooms) if room not in kept]
     return where
 

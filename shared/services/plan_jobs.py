@@ -17,15 +17,17 @@ from msgspec import Struct
 from shared.domain import ids
 from shared.domain.errors import Refused
 from shared.domain.jobs import Job
-from shared.domain.onboarding import Step
+from shared.domain.onboarding import Step, derived_state
 from shared.domain.planning import IN
 from shared.domain.plans import Line
 from shared.ports import Create, Op, Query, Write
-from shared.repositories import JOBS, every, steps_of
+from shared.repositories import JOBS, PLANS, every, steps_of
 from shared.services.community import each
 from shared.services.context import Ports
+from shared.services.plan_guard import not_any_more
 from shared.services.plans import lines_of
 from shared.services.steps import Act, Continues, Done, Ending
+from shared.services.stopping import kept_from
 from shared.services.tasks import again_when_outpaced, enqueue
 
 PER_JOB = 400
@@ -104,7 +106,8 @@ async def _applying(act: Act) -> list[Child]:
     chosen = None if wanted.get("lines") is None else set(wanted["lines"])
     lines = await lines_of(act.ports, wanted["plan"], wanted["part"])
     ticked = [line for line in lines if line.action != "keep" and (chosen is None or line.id in chosen)]
-    return _children(act, ticked)
+    made = (await PLANS.get(act.ports.documents, wanted["plan"])).record.created_at
+    return await _guarded(act, ticked, made)
 
 
 async def _undoing(act: Act) -> list[Child]:
@@ -118,7 +121,8 @@ async def _undoing(act: Act) -> list[Child]:
         return [line for stored in steps if (line := inverse(job, stored.record))]
 
     found = await each(jobs, inverse_of)
-    return _children(act, [line for lines in found for line in lines])
+    applied = min((job.created_at for job in jobs), default=act.ports.now())
+    return await _guarded(act, [line for lines in found for line in lines], applied)
 
 
 def inverse(job: Job, step: Step) -> Line | None:
@@ -137,6 +141,21 @@ def inverse(job: Job, step: Step) -> Line | None:
     back = "leave" if action == "remove" else "invite" if action == "invite" else before
     name = ids.digest("undo", step.wanted["line"], length=16)
     return Line(name, action, job.matrix_id, "", step.room, "", after, back, "undone")
+
+
+async def _guarded(act: Act, lines: Sequence[Line], since: datetime) -> list[Child]:
+    """Who has left since gets nothing more."""
+    gone, now = await not_any_more(act.ports, lines, since), act.ports.now()
+    return [_kept_from(child, gone, now) for child in _children(act, lines)]
+
+
+def _kept_from(child: Child, gone: Mapping[str, str], now: datetime) -> Child:
+    why = gone.get(child.job.matrix_id)
+    if why is None:
+        return child
+    steps = kept_from(child.steps, why, now)
+    state = derived_state("", steps)
+    return Child(child.job.but(state=state, finished_at=now if state == "done" else None), steps)
 
 
 def _children(act: Act, lines: Sequence[Line]) -> list[Child]:

@@ -284,3 +284,14 @@ async def test_a_death_at_any_write(number: int) -> None:
     assert (await jobs.view(world, job)).state == "done"
     assert (await world.authentik.account(pk)).active is False
     assert {world.homeserver.homes[room].members[MEMBER] for room in world.policy.default_rooms} == {"leave"}
+
+
+async def test_out_of_rooms_that_a_job_invited_them_to() -> None:
+    """An admin's invite that they have not answered is taken back as well."""
+    world, pk, _ = await a_member()
+    other = world.homeserver.add_room("Other")
+    await jobs.start(world, ADMIN, jobs.Wanted("invite", MEMBER, (other,)))
+    await world.live()
+    assert world.homeserver.homes[other].members[MEMBER] == "invite"
+    await offboarded(world, pk)
+    assert world.homeserver.homes[other].members[MEMBER] == "leave"
