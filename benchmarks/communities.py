@@ -15,7 +15,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from shared.domain.errors import NotFound
-from shared.ports import Account, Accounts, Changes, Group, StateEvent
+from shared.ports import Account, Accounts, Changes, Group, Identity, StateEvent
 
 BEGAN = datetime(2020, 1, 1, tzinfo=UTC)
 DOMAIN = "example.org"
@@ -113,6 +113,10 @@ class Homeserver(Counted):
         large = min(LARGE, rooms // 100) if users >= LARGE_MEMBERS else 0
         rest = max(0, users * PER_USER - large * LARGE_MEMBERS) // max(1, rooms - large)
         self.sizes = [LARGE_MEMBERS] * large + [min(users, rest)] * (rooms - large)
+
+    async def whoami(self) -> Identity:
+        await self._call()
+        return Identity(BOT, "SENDS")
 
     async def joined_rooms(self) -> list[str]:
         await self._call()

@@ -66,6 +66,7 @@ class Ports:
         self.documents, self._authentik, self._homeserver = CountedDocuments(documents), authentik, homeserver
         self.queue, self.policy = FakeTaskQueue(), Policy(domain="example.org")
         self.later, self._kept = timedelta(0), dict[str, Any]()
+        self.failures: dict[str, int] = {}
 
     def now(self) -> datetime:
         return datetime.now(UTC) + self.later
