@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from itertools import count
 from typing import Any
+from zlib import crc32
 
 from benchmarks.communities import FIRST, SYLLABLES, Fault, Row
 
@@ -20,6 +21,7 @@ PER_USER = 20
 LARGE, LARGE_MEMBERS = 10, 20_000
 AGO = 86_400_000
 MEMBER, MESSAGE = "m.room.member", "m.room.message"
+ROOM, HASH = "=ROOM=", "=HASH="
 Key = tuple[str, str]
 LEVELS: Row = {
     **dict.fromkeys(("ban", "kick", "redact", "state_default"), 50),
@@ -63,7 +65,7 @@ class Homeserver:
         since = self._since.get(room, {})
         events = [_json(event) for event in since.values()]
         if room in self._rooms:
-            events += [text for key, text in self._computed(self._rooms[room]) if key not in since]
+            events += self._computed(self._rooms[room], since)
         return f"[{','.join(events)}]".encode()
 
     def sync(self, since: str, limit: int, *, rooms: bool) -> bytes:
@@ -149,30 +151,41 @@ class Homeserver:
 
     # ------------------------------------------------------------------ what was there
 
-    def _computed(self, number: int) -> Iterator[tuple[Key, str]]:
+    def _computed(self, number: int, since: Mapping[Key, Row]) -> Iterator[str]:
+        """But what has become something else since."""
         chance = random.Random(number)
         topic = " ".join("".join(chance.choices(SYLLABLES, k=3)) for _ in range(12))
-        said: list[tuple[str, Row]] = [
-            ("create", {"room_version": "11"}),
-            ("name", {"name": f"Room {number} {topic[:12]}"}),
-            ("topic", {"topic": topic}),
-            ("join_rules", {"join_rule": "invite"}),
-            ("power_levels", LEVELS | {"kick": 50, "users": {BOT: 100, user_id(number): 50}}),
-        ]
+        said: dict[str, Row] = {
+            "create": {"room_version": "11"},
+            "name": {"name": f"Room {number} {topic[:12]}"},
+            "topic": {"topic": topic},
+            "join_rules": {"join_rule": "invite"},
+            "power_levels": LEVELS | {"kick": 50, "users": {BOT: 100, user_id(number): 50}},
+        }
+        texts = [_text(kind, "", _json(said[kind]), BOT) for kind in said if (f"m.room.{kind}", "") not in since]
+        members = chance.sample(range(1, self._users + 1), self._sizes[number])
+        gone = {key for kind, key in since if kind == MEMBER}
+        texts += [member(user) for user in members if not gone or user_id(user) not in gone]
+        texts += [] if BOT in gone else [_joined(BOT)]
         room = room_id(number)
-        for place, (name, content) in enumerate(said):
-            yield (f"m.room.{name}", ""), _text(room, place, f"m.room.{name}", "", _json(content), BOT)
-        for member in (BOT, *map(user_id, chance.sample(range(1, self._users + 1), self._sizes[number]))):
-            text = f'{{"membership":"join","displayname":"{member[1:12]}"}}'
-            yield (MEMBER, member), _text(room, 9, MEMBER, member, text, member)
+        yield ",".join(texts).replace(ROOM, room).replace(HASH, room[1:20])
 
 
-def _text(room: str, place: int, kind: str, key: str, content: str, by: str) -> str:
-    """By hand: two million of them are made."""
-    event_id = f"${hash((room, place, key)) & 0xFFFF_FFFF_FFFF_FFFF:043x}"
+@lru_cache(maxsize=200_000)
+def member(number: int) -> str:
+    """The same in each room but for that room's name: two million of them are made, and made again."""
+    return _joined(user_id(number))
+
+
+def _joined(user: str) -> str:
+    return _text("member", user, f'{{"membership":"join","displayname":"{user[1:12]}"}}', user)
+
+
+def _text(kind: str, key: str, content: str, by: str) -> str:
+    event_id = f"${crc32(f'{kind} {key}'.encode()):024d}{HASH}"
     return (
-        f'{{"age":{AGO},"content":{content},"event_id":"{event_id}","origin_server_ts":1700000000000,"room_id":"{room}",'
-        f'"sender":"{by}","state_key":"{key}","type":"{kind}","unsigned":{{"age":{AGO}}},"user_id":"{by}"}}'
+        f'{{"age":{AGO},"content":{content},"event_id":"{event_id}","origin_server_ts":1700000000000,"room_id":"{ROOM}",'
+        f'"sender":"{by}","state_key":"{key}","type":"m.room.{kind}","unsigned":{{"age":{AGO}}},"user_id":"{by}"}}'
     )
 
 

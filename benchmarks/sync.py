@@ -81,7 +81,7 @@ def _registered(world: World) -> str:
 
 def measured(settings: Mapping[str, str], asked: Mapping[str, Any]) -> list[Figures]:
     """By a function that syncs, then by one that shows lists, each in a process of its own."""
-    rows = [row for role in ("sync", "admin") for row in _answered(role, settings, asked)]
+    rows = [row for role in ("floor", "sync", "admin") for row in _answered(role, settings, asked)]
     floors = {_source(row): row for row in rows if str(row["name"]).endswith("floor")}
     for row in rows:
         if _source(row) in floors:

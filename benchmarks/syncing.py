@@ -1,6 +1,6 @@
 """A process that is measured while it syncs, or while it answers lists as `admin` does, on the real adapters.
 
-    python -m benchmarks.syncing sync|admin   reads a line of JSON: {"name", "joining"}
+    python -m benchmarks.syncing floor|sync|admin   reads a line of JSON: {"name", "joining"}
 
 Its environment has the settings. Answers rows of figures. It has loaded what the deployed function loads: its memory is
 that of the whole function.
@@ -31,7 +31,8 @@ from shared.ports import TaskQueue
 from shared.services import cache, lists, sync, sync_accounts, sync_rooms
 from shared.settings import Settings
 
-LOADED = {
+LOADED: dict[str, tuple[str, ...]] = {
+    "floor": (),
     "sync": ("main", "functions_framework.aio", "functions.jobs.sync_directory", "google.cloud.tasks_v2"),
     "admin": ("main", "functions_framework.aio", "functions.admin.app", "google.cloud.tasks_v2"),
 }
@@ -54,7 +55,7 @@ def forget_peak() -> None:
 
 
 class Bench:
-    """`joining`: who enters a room when something is to change."""
+    """`rows` grows. `joining`: who enters a room when something is to change."""
 
     def __init__(self, name: str, joining: Sequence[str]) -> None:
         self.ports, self.name, self.joining = Ports(Settings(os.environ)), name, joining
@@ -74,12 +75,15 @@ class Bench:
     async def sync(self) -> None:
         await self.ports.documents.get("syncs/none")  # the client is made, and connected
         for source in SOURCES:
-            await self.measure(f"{source}: floor", FLOORS[source])
             await self._run(source, "full", "full")
             await self._run(source, "full again", "full")
             await self._run(source, "light, nothing new", "light")
             await CHANGES[source](self)
             await self._run(source, "light, changes", "light")
+
+    async def floor(self) -> None:
+        for source in SOURCES:
+            await self.measure(f"{source}: floor", FLOORS[source])
 
     async def _run(self, source: Source, what: str, kind: Kind) -> None:
         await self.measure(f"{source}: {what}", lambda: self._ended(source, kind))
@@ -126,37 +130,40 @@ CHANGES = {"authentik": Bench.write_accounts, "matrix": Bench.join_rooms}
 async def _bare_accounts() -> None:
     """As many at once as a sync has; what comes is looked at by nobody."""
     url, paging = f"{os.environ['AUTHENTIK_URL']}/api/v3/core/users/", {"ordering": "date_joined,pk", "page_size": 100}
-    async with _bare(os.environ["AUTHENTIK_API_TOKEN"], sync_accounts.AT_ONCE) as ask:
-        first = json.loads(await ask(url, paging | {"page": 1}))
+    async with Bare(os.environ["AUTHENTIK_API_TOKEN"], sync_accounts.AT_ONCE) as bare:
+        first = json.loads(await bare.ask(url, paging | {"page": 1}))
         pages = range(2, first["pagination"]["total_pages"] + 1)
-        await asyncio.gather(*(ask(url, paging | {"page": page}) for page in pages))
+        await asyncio.gather(*(bare.throw(url, paging | {"page": page}) for page in pages))
 
 
 async def _bare_rooms() -> None:
     url = os.environ["MATRIX_HOMESERVER"]
-    async with _bare(os.environ["MATRIX_ACCESS_TOKEN"], sync_rooms.AT_ONCE) as ask:
-        rooms = json.loads(await ask(f"{url}{CLIENT}/joined_rooms", {}))["joined_rooms"]
-        await asyncio.gather(*(ask(url + path_of(CLIENT, "rooms", room, "state"), {}) for room in rooms))
+    async with Bare(os.environ["MATRIX_ACCESS_TOKEN"], sync_rooms.AT_ONCE) as bare:
+        rooms = json.loads(await bare.ask(f"{url}{CLIENT}/joined_rooms", {}))["joined_rooms"]
+        await asyncio.gather(*(bare.throw(url + path_of(CLIENT, "rooms", room, "state"), {}) for room in rooms))
 
 
 FLOORS = {"authentik": _bare_accounts, "matrix": _bare_rooms}
 
 
-class _bare:  # noqa: N801 - a context manager that is called like a function
+class Bare:
     def __init__(self, token: str, at_once: int) -> None:
         headers = {"Authorization": f"Bearer {token}"}
         self._gate = asyncio.Semaphore(at_once)
         self._client = httpx.AsyncClient(headers=headers, timeout=60, trust_env=False)
 
-    async def __aenter__(self) -> Callable[[str, dict[str, Any]], Awaitable[bytes]]:
-        return self._ask
+    async def __aenter__(self) -> Bare:
+        return self
 
     async def __aexit__(self, *_: object) -> None:
         await self._client.aclose()
 
-    async def _ask(self, url: str, query: dict[str, Any]) -> bytes:
+    async def ask(self, url: str, query: dict[str, Any]) -> bytes:
         async with self._gate:
             return (await self._client.get(url, params=query)).raise_for_status().content
+
+    async def throw(self, url: str, query: dict[str, Any]) -> None:
+        await self.ask(url, query)
 
 
 async def main() -> None:
@@ -164,7 +171,7 @@ async def main() -> None:
     for module in LOADED[role]:
         importlib.import_module(module)
     bench = Bench(asked["name"], asked["joining"])
-    await (bench.sync() if role == "sync" else bench.admin())
+    await {"floor": bench.floor, "sync": bench.sync, "admin": bench.admin}[role]()
     for chat in (await bench.ports.chat(), await bench.ports.watcher()):
         if chat:
             await chat.close()

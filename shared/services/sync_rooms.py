@@ -8,7 +8,7 @@ direct rooms are between a member and the bot: they are in no list, and not in t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
@@ -21,8 +21,11 @@ from shared.ports import Chat, StateEvent
 from shared.services.member_ids import MemberIds
 from shared.services.shards import Run
 
-AT_ONCE = 4
-"""Rooms that are read at the same time: the state of one with 20,000 members takes some 30 MB until it is folded."""
+AT_ONCE, CAREFULLY = 4, 2
+"""Rooms that are read at the same time; the second where one of them may be large: the state of 20,000 members is an answer
+of some 10 MB, and three times that until it is folded."""
+LARGE = 2_000
+"""Members."""
 GROUP = 64
 """Rooms after which the time is looked at: of a slow homeserver a whole shard would take too long."""
 POSITION = "POSITION"
@@ -49,7 +52,7 @@ async def full(run: Run) -> dict[str, Any] | None:
         await _drop(run, shard, mine)
         for start in range(0, len(left), GROUP):
             group = left[start : start + GROUP]
-            await _put(run, shard, await _read_all(chat, group, ids))
+            await _put(run, shard, await _read_all(chat, group, await _small(run, shard), ids))
             ids.stage()
             if run.out_of_time() and start + GROUP < len(left):
                 await run.commit(progress=progress | {"shard": shard, "after": group[-1]})
@@ -109,8 +112,18 @@ async def _hidden(run: Run, direct: set[str]) -> set[str]:
     return found
 
 
-async def _read_all(chat: Chat, rooms: Sequence[str], ids: MemberIds) -> dict[str, Home | None]:
-    gate = asyncio.Semaphore(AT_ONCE)
+async def _small(run: Run, shard: int) -> set[str]:
+    """Rooms that are known not to be large."""
+    return {room for room, row in (await rows_in(run, rooms_name(shard))).items() if row.joined <= LARGE}
+
+
+async def _read_all(chat: Chat, rooms: Sequence[str], small: Collection[str], ids: MemberIds) -> dict[str, Home | None]:
+    known, others = [room for room in rooms if room in small], [room for room in rooms if room not in small]
+    return await _read_some(chat, known, AT_ONCE, ids) | await _read_some(chat, others, CAREFULLY, ids)
+
+
+async def _read_some(chat: Chat, rooms: Sequence[str], at_once: int, ids: MemberIds) -> dict[str, Home | None]:
+    gate = asyncio.Semaphore(at_once)
 
     async def one(room: str) -> Home | None:
         async with gate:
