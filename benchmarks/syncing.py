@@ -28,7 +28,7 @@ from benchmarks.world import NoQueue
 from shared.adapters.matrix_client import CLIENT, path_of
 from shared.domain.syncs import SOURCES, Kind, Source
 from shared.ports import TaskQueue
-from shared.services import cache, lists, sync, sync_accounts, sync_rooms
+from shared.services import cache, lists, room_reading, sync, sync_accounts
 from shared.settings import Settings
 
 LOADED: dict[str, tuple[str, ...]] = {
@@ -138,7 +138,7 @@ async def _bare_accounts() -> None:
 
 async def _bare_rooms() -> None:
     url = os.environ["MATRIX_HOMESERVER"]
-    async with Bare(os.environ["MATRIX_ACCESS_TOKEN"], sync_rooms.AT_ONCE) as bare:
+    async with Bare(os.environ["MATRIX_ACCESS_TOKEN"], room_reading.AT_ONCE) as bare:
         rooms = json.loads(await bare.ask(f"{url}{CLIENT}/joined_rooms", {}))["joined_rooms"]
         await asyncio.gather(*(bare.throw(url + path_of(CLIENT, "rooms", room, "state"), {}) for room in rooms))
 
