@@ -23,7 +23,7 @@ from typing import Any
 import httpx
 
 from benchmarks.common import Figures, peak_mib
-from benchmarks.counting import COUNTS, CountingWiring
+from benchmarks.counting import COUNTS, CountingWiring, count
 from benchmarks.world import NoQueue
 from shared.adapters.matrix_client import CLIENT, path_of
 from shared.domain.syncs import SOURCES, Kind, Source
@@ -37,7 +37,7 @@ LOADED: dict[str, tuple[str, ...]] = {
     "admin": ("main", "functions_framework.aio", "functions.admin.app", "google.cloud.tasks_v2"),
 }
 EDITED, DELETED = 60, 5
-COLUMNS = {"calls": ("matrix calls", "authentik calls"), "reads": ("documents read",), "writes": ("documents written",)}
+COLUMNS = {"calls": ("matrix calls", "authentik calls", "bare calls"), "reads": ("documents read",), "writes": ("documents written",)}
 
 
 class Ports(CountingWiring):
@@ -160,6 +160,7 @@ class Bare:
 
     async def ask(self, url: str, query: dict[str, Any]) -> bytes:
         async with self._gate:
+            count("bare calls")
             return (await self._client.get(url, params=query)).raise_for_status().content
 
     async def throw(self, url: str, query: dict[str, Any]) -> None:

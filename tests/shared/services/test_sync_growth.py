@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
 from itertools import pairwise
+from typing import Any
 
 import pytest
 
 from shared.domain.syncs import SOURCES, Kind, Source
+from shared.ports import StateEvent
 from shared.services import cache, lists, sync
+from shared.services.member_ids import MemberIds
+from shared.services.room_reading import AT_ONCE, CAREFULLY, read_all
 from tests.world import DOMAIN, World
 
 SIZES = (300, 600, 1_200)
@@ -123,3 +128,29 @@ async def test_a_plan_reads_each_shard_once() -> None:
     await synced(world, "full")
     _, read, _ = await counted(world, partial(cache.memberships, world))
     assert read <= 1 + SHARDS + 4 + 1
+
+
+class Watched:
+    """Answers for any room, and knows how many were asked for at the same time."""
+
+    def __init__(self) -> None:
+        self.now = self.most = 0
+
+    async def state(self, room_id: str) -> list[StateEvent]:
+        self.now += 1
+        self.most = max(self.most, self.now)
+        await asyncio.sleep(0)
+        self.now -= 1
+        return []
+
+
+@pytest.mark.parametrize(("known", "at_once"), [(True, AT_ONCE), (False, CAREFULLY)])
+async def test_rooms_that_may_be_large_are_read_by_few(*, known: bool, at_once: int) -> None:
+    """Four at once where all are known to be small; of large ones, and of those never read before, two: that bounds the
+    memory of a sync."""
+    chat: Any = Watched()
+    run: Any = None
+    rooms = [f"!{number}:example.org" for number in range(20)]
+    found = await read_all(chat, rooms, rooms if known else [], MemberIds(run, []))
+    assert list(found) == rooms
+    assert chat.most == at_once
