@@ -30,6 +30,7 @@ from local.homeserver_setup import register
 SIZES = ("1300x50", "10000x500", "100000x5000")
 SMALL = ("130x10",)
 SYNAPSE = (20, 200)
+ROLES = ("floor", "sync", "admin")
 JOINING = 60
 """Who enter a room before a light sync that has to find them."""
 NOTES = (
@@ -58,17 +59,19 @@ def store(sqlite: bool) -> Iterator[dict[str, str]]:
 
 def sized(size: str, delay: float, sqlite: bool) -> list[Figures]:
     users, rooms = map(int, size.split("x"))
-    asked = {"name": size, "joining": [user_id(users + number) for number in range(1, JOINING + 1)]}
+    joining = [user_id(users + number) for number in range(1, JOINING + 1)]
+    asked = {"name": size, "joining": joining}
     with running(users, rooms, delay) as neighbours, store(sqlite) as documents:
-        return measured(neighbours | documents, asked)
+        return measured(neighbours | documents, asked, ROLES)
 
 
 def synapse(rooms: int) -> list[Figures]:
-    """The homeserver is real, with the bot's limits lifted; Authentik is the stand-in."""
+    """The homeserver is real, with the bot's limits lifted, and nobody but the bot in most rooms."""
     with World(MUSTER_FREE_PORTS="1") as world:
         asyncio.run(world.rooms(rooms))
         joining = [_registered(world) for _ in range(JOINING)]
-        return measured(world.settings(), {"name": f"Synapse, {rooms} rooms", "joining": joining})
+        asked = {"name": f"Synapse, {rooms} rooms", "sources": ["matrix"], "joining": joining}
+        return measured(world.settings(), asked, ROLES[:2])
 
 
 def _registered(world: World) -> str:
@@ -79,9 +82,9 @@ def _registered(world: World) -> str:
         return str(register(http, world.env["SYNAPSE_REGISTRATION_SECRET"], name, secrets.token_urlsafe(12))["user_id"])
 
 
-def measured(settings: Mapping[str, str], asked: Mapping[str, Any]) -> list[Figures]:
-    """By a function that syncs, then by one that shows lists, each in a process of its own."""
-    rows = [row for role in ("floor", "sync", "admin") for row in _answered(role, settings, asked)]
+def measured(settings: Mapping[str, str], asked: Mapping[str, Any], roles: Sequence[str]) -> list[Figures]:
+    """By bare clients, by a function that syncs, by one that shows lists: each in a process of its own."""
+    rows = [row for role in roles for row in _answered(role, settings, asked)]
     floors = {_source(row): row for row in rows if str(row["name"]).endswith("floor")}
     for row in rows:
         if _source(row) in floors:

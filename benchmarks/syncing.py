@@ -1,6 +1,6 @@
 """A process that is measured while it syncs, or while it answers lists as `admin` does, on the real adapters.
 
-    python -m benchmarks.syncing floor|sync|admin   reads a line of JSON: {"name", "joining"}
+    python -m benchmarks.syncing floor|sync|admin   reads a line of JSON: {"name", "joining", "sources"}
 
 Its environment has the settings. Answers rows of figures. It has loaded what the deployed function loads: its memory is
 that of the whole function.
@@ -37,7 +37,11 @@ LOADED: dict[str, tuple[str, ...]] = {
     "admin": ("main", "functions_framework.aio", "functions.admin.app", "google.cloud.tasks_v2"),
 }
 EDITED, DELETED = 60, 5
-COLUMNS = {"calls": ("matrix calls", "authentik calls", "bare calls"), "reads": ("documents read",), "writes": ("documents written",)}
+COLUMNS = {
+    "calls": ("matrix calls", "authentik calls", "bare calls"),
+    "reads": ("documents read",),
+    "writes": ("documents written",),
+}
 
 
 class Ports(CountingWiring):
@@ -57,8 +61,8 @@ def forget_peak() -> None:
 class Bench:
     """`rows` grows. `joining`: who enters a room when something is to change."""
 
-    def __init__(self, name: str, joining: Sequence[str]) -> None:
-        self.ports, self.name, self.joining = Ports(Settings(os.environ)), name, joining
+    def __init__(self, name: str, joining: Sequence[str], sources: Sequence[Source] = SOURCES) -> None:
+        self.ports, self.name, self.sources, self.joining = Ports(Settings(os.environ)), name, sources, joining
         self.rows: list[Figures] = []
 
     async def measure(self, what: str, work: Callable[[], Awaitable[object]]) -> None:
@@ -74,7 +78,7 @@ class Bench:
 
     async def sync(self) -> None:
         await self.ports.documents.get("syncs/none")  # the client is made, and connected
-        for source in SOURCES:
+        for source in self.sources:
             await self._run(source, "full", "full")
             await self._run(source, "full again", "full")
             await self._run(source, "light, nothing new", "light")
@@ -82,7 +86,7 @@ class Bench:
             await self._run(source, "light, changes", "light")
 
     async def floor(self) -> None:
-        for source in SOURCES:
+        for source in self.sources:
             await self.measure(f"{source}: floor", FLOORS[source])
 
     async def _run(self, source: Source, what: str, kind: Kind) -> None:
@@ -171,7 +175,7 @@ async def main() -> None:
     role, asked = sys.argv[1], json.loads(sys.stdin.readline())
     for module in LOADED[role]:
         importlib.import_module(module)
-    bench = Bench(asked["name"], asked["joining"])
+    bench = Bench(**asked)
     await {"floor": bench.floor, "sync": bench.sync, "admin": bench.admin}[role]()
     for chat in (await bench.ports.chat(), await bench.ports.watcher()):
         if chat:
