@@ -23,7 +23,7 @@ from shared.repositories import (
     audit_write,
 )
 from shared.services.context import Actor, Ports
-from shared.services.rooms import managed
+from shared.services.managed import managed
 
 PAGE = 200
 Pages = AsyncIterator[Sequence[Any]]

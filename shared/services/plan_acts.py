@@ -12,9 +12,9 @@ from typing import Any
 from shared.domain import ids
 from shared.domain.errors import NotFound, Refused
 from shared.domain.onboarding import ENDED
-from shared.domain.planning import IN, INSIDE
+from shared.domain.plans import IN, INSIDE
+from shared.services.managed import room_id_of
 from shared.services.powers import NOT_IN
-from shared.services.rooms import room_id_of
 from shared.services.steps import LIMITED, Act, Action, Done, Ending, Skipped
 from shared.services.stopping import offboarded_since
 

@@ -18,8 +18,7 @@ from shared.domain import ids
 from shared.domain.errors import Refused
 from shared.domain.jobs import Job
 from shared.domain.onboarding import Step, derived_state
-from shared.domain.planning import IN
-from shared.domain.plans import Line
+from shared.domain.plans import IN, Line
 from shared.ports import Create, Op, Query, Write
 from shared.repositories import JOBS, PLANS, every, steps_of
 from shared.services.community import each
