@@ -67,13 +67,13 @@ async function problemOf(answer) {
   } catch {
     body = { detail: `Muster answered ${answer.status} without a reason.`, fix: "Try again; it is in the logs." };
   }
-  const detail = body.detail ? capital(body.detail) : body.title;
+  const detail = body.detail ? sentence(body.detail) : body.title;
   const about = { status: answer.status, errors: body.errors || [], retryAfter: body.retry_after ?? null };
   return new Problem(detail, body.fix || fixes[answer.status] || "", about);
 }
 
 const fixes = { 401: "Sign in again. What you have typed is kept.", 403: "Ask an admin to add you to the group." };
-const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) ? "" : ".");
+const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) ? "" : ".");
 
 // Up to `most` items of a list, page by page.
 export async function all(path, most = 2000, options = {}) {

@@ -1,6 +1,7 @@
 // Which view is shown: by the part of the address behind the #, which no server ever sees.
 import { button, fill, h, problem, say } from "./dom.js";
 import { session } from "./session.js";
+import { relative } from "./words.js";
 
 const PLACES = [
   ["#/", "Home", "M4 11 12 4l8 7v9h-5v-6H9v6H4z"],
@@ -30,6 +31,7 @@ function routed() {
 
 async function show(failed = null) {
   leaving.abort();
+  if (shown) fill(document.getElementById("line"));
   leaving = new AbortController();
   const { signal } = leaving;
   const entered = session.signedIn && session.mayEnter;
@@ -110,7 +112,11 @@ document.querySelector(".skip").addEventListener("click", (event) => {
 
 // Countdowns and "3 minutes ago" move by themselves.
 setInterval(() => {
-  if (!document.hidden) dispatchEvent(new Event("tick"));
+  if (document.hidden) return;
+  for (const time of document.querySelectorAll("time[data-live]")) {
+    const text = relative(time.dateTime);
+    if (time.textContent !== text) time.textContent = text;
+  }
 }, 1000);
 
 session.start().then(show, (error) => {

@@ -27,11 +27,11 @@ export function bars(title, names, rows) {
 }
 
 // One line for each: `rows` [{label, value, text, state}], as long as its share of the longest.
-export function lines(title, rows, head = ["", ""]) {
+export function lines(title, rows, head = ["", ""], more = "") {
   const top = Math.max(1, ...rows.map((row) => row.value || 0));
   return h("figure", {},
     h("figcaption", {}, title),
-    h("table", { class: "lines" },
+    h("table", { class: `lines ${more}` },
       h("thead", { class: "unseen" }, h("tr", {}, head.map((text) => h("th", { scope: "col" }, text)))),
       h("tbody", {}, rows.map((row) => h("tr", {},
         h("th", { scope: "row" }, row.label),

@@ -27,7 +27,7 @@ export function picker(chosen = [], told = () => {}) {
   const picked = new Map(chosen.map((id) => [id, id]));
   const id = uid("rooms");
   const search = h("input", { type: "search", id, name: "rooms", autocomplete: "off", placeholder: "Search by name or topic", oninput: () => draw() });
-  const list = h("ul", { class: "picks", tabindex: "0", role: "group", "aria-label": "Rooms found" });
+  const list = h("ul", { class: "picks", "aria-label": "Rooms found" });
   const picks = h("ul", { class: "picked", "aria-label": "Rooms chosen" });
   const count = h("p", { class: "hint", role: "status" });
   let found = [];

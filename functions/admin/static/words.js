@@ -11,7 +11,7 @@ export function relative(at, now = Date.now()) {
   const seconds = Math.round((new Date(at) - now) / 1000);
   const [unit, size] = UNITS.find(([, each]) => Math.abs(seconds) >= each * (each === 86400 ? 2 : 1)) || UNITS[3];
   if (Math.abs(seconds) < 5) return "now";
-  return near.format(Math.trunc(seconds / size), unit);
+  return near.format(Math.round(seconds / size), unit);
 }
 
 export function date(at) {
@@ -20,7 +20,7 @@ export function date(at) {
 }
 
 // "in 3 days", with the date beside it for who wants to know, and for a machine.
-export const when = (at) => (at ? h("time", { datetime: at, title: date(at) }, relative(at)) : "never");
+export const when = (at) => (at ? h("time", { datetime: at, title: date(at), "data-live": true }, relative(at)) : "never");
 export const whenAndDate = (at) => h("time", { datetime: at }, `${relative(at)} (${date(at)})`);
 
 export function duration(seconds) {
@@ -57,13 +57,17 @@ export const STEPS = {
 };
 const ORDER = Object.keys(STEPS);
 
+const ALONE = { room: "Invite to a room", level: "Power level in a room", removal: "Out of a room" };
+export const kindInWords = (kind) => ALONE[kind] || STEPS[kind] || kind;
+export const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
+
 export const kindOf = (name) => name.split(":")[0];
 export const inOrder = (steps) =>
   Object.keys(steps).sort((a, b) => place(a) - place(b) || steps[a].room.localeCompare(steps[b].room));
 const place = (name) => (ORDER.indexOf(kindOf(name)) + 100) % 100;
 
 // One step in one human sentence.
-export function sentence(step) {
+export function sentence(step, held = false) {
   const tries = step.attempts > 1 ? ` after ${plural(step.attempts, "try", "tries")}` : "";
   switch (step.state) {
     case "done":
@@ -75,7 +79,7 @@ export function sentence(step) {
     case "waiting":
       return `Waits: ${step.cause || "for its turn"}.`;
     case "pending":
-      return "Waits for the step before it.";
+      return held ? "Waits for your decision." : "Waits for the step before it.";
     case "running":
       return "Under way.";
     default:

@@ -2,7 +2,7 @@
 import { each, get, post } from "../api.js";
 import { button, chip, fill, h, problem, say } from "../dom.js";
 import { bars, lines } from "../plots.js";
-import { alike, duration, kindOf, plural, relative, STEPS, WAITS, when, whenAndDate } from "../words.js";
+import { alike, capital, duration, kindInWords, kindOf, plural, relative, WAITS, when, whenAndDate } from "../words.js";
 
 const LOOKED_AT = 40; // failed onboardings whose steps are read
 const SOON = 48 * 3600 * 1000;
@@ -65,7 +65,7 @@ function needed(found) {
     ...more,
     ...(found.held?.total ? [[found.held.total, held(found.held)]] : []),
     ...(failedJobs.length ? [[failedJobs.length, jobs(failedJobs)]] : []),
-    ...(overdue(found.indoc) ? [[1, indoc(found.indoc)]] : found.indoc?.total ? [[0, indoc(found.indoc)]] : []),
+    ...(people(found.indoc) ? [[overdue(found.indoc) ? 1 : 0, indoc(found.indoc)]] : []),
     ...(found.waiting?.total ? [[0, waiting(found)]] : []),
     ...(soon.length ? [[0, expiring(soon)]] : []),
   ];
@@ -102,8 +102,8 @@ function failure(group) {
   return h(
     "section",
     { class: "card needs" },
-    h("h2", {}, `${plural(many, "member")}: ${STEPS[group.kind] || group.kind}`),
-    h("p", {}, group.cause),
+    h("h2", {}, `${plural(many, "member")}: ${kindInWords(group.kind)}`),
+    h("p", {}, `${capital(group.cause)}.`),
     group.fix && h("p", {}, h("strong", {}, "How to fix: "), group.fix),
     many > 3 ? h("details", {}, h("summary", {}, "Who"), list) : list,
     outcome,
@@ -156,15 +156,18 @@ const waiting = (found) => {
     list(found.waiting.items.slice(0, 5).map((one) => h("li", {}, link(one), h("span", { class: "quiet" }, " since ", when(one.created_at)))), found.waiting.total, "#/onboardings?state=waiting"));
 };
 
+// The bot lives there.
+const isBot = (one) => one.why === "is the bot";
+const people = (found) => (found ? found.total - found.items.filter(isBot).length : 0);
 const overdue = (found) => found?.items.some((one) => one.fix);
 
 const indoc = (found) =>
-  h("section", { class: overdue(found) ? "card needs" : "card" }, h("h2", {}, `${plural(found.total, "person", "people")} in INDOC`),
+  h("section", { class: overdue(found) ? "card needs" : "card" }, h("h2", {}, `${plural(people(found), "person", "people")} in INDOC`),
     h("p", { class: "quiet" }, found.clock === "on" ? `Nudged after ${found.nudge_hours} h, removed after ${found.remove_hours} h.` : "The clock is off: nobody is nudged or removed by itself."),
-    list(found.items.slice(0, 8).map((one) =>
+    list(found.items.filter((one) => !isBot(one)).slice(0, 8).map((one) =>
       h("li", {}, one.onboarding ? h("a", { href: `#/onboardings/${one.onboarding}` }, one.name || one.matrix_id) : one.name || one.matrix_id,
         " ", one.state !== "exempt" && chip(one.state),
-        h("span", { class: "quiet" }, ` since ${duration(one.hours * 3600)}`, one.why && ` · ${one.why}`, one.fix && `. ${one.fix}`))), found.total));
+        h("span", { class: "quiet" }, ` since ${duration(one.hours * 3600)}`, one.why && ` · ${one.why}`, one.fix && `. ${one.fix}`))), people(found)));
 
 const expiring = (soon) =>
   h("section", { class: "card" }, h("h2", {}, `${plural(soon.length, "invite")} about to expire`),
@@ -219,10 +222,10 @@ function figures({ metrics }) {
     h("div", { class: "grid" },
       bars("The last 30 days:", ["begun", "home"], rows),
       lines("All members, by state", Object.entries(states).map(([state, value]) => ({ label: state, value, state })), ["State", "Members"]),
-      lines(`From enrolling to being at home, ${plural(took.count, "member")}`, [
+      took.count > 0 && lines(`From enrolling to being at home, ${plural(took.count, "member")}`, [
         { label: "half within", value: took.p50 || 0, text: duration(took.p50), state: "done" },
         { label: "95 % within", value: took.p95 || 0, text: duration(took.p95), state: "waiting" },
       ], ["Share", "Time"]),
-      failures.length > 0 && lines("Failed steps, by cause", failures.slice(0, 8).map((one) => ({ label: one.cause, value: one.count, state: "failed" })), ["Cause", "Steps"])),
+      failures.length > 0 && lines("Failed steps, by cause", failures.slice(0, 8).map((one) => ({ label: capital(one.cause), value: one.count, state: "failed" })), ["Cause", "Steps"], "long")),
     h("p", { class: "quiet" }, "As of ", whenAndDate(metrics.at), "."));
 }

@@ -29,7 +29,7 @@ function draw(place, about) {
 
 function given({ invite, name }) {
   const link = h("input", { readOnly: true, value: invite.link, "aria-label": "The link", onfocus: (event) => event.target.select() });
-  const text = h("textarea", { readOnly: true, rows: 6, "aria-label": "Text to paste" });
+  const text = h("textarea", { readOnly: true, rows: 9, "aria-label": "Text to paste" });
   text.value = words(invite, name);
   const square = h("div", {});
   drawn(square, invite.link);

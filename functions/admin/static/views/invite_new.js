@@ -35,5 +35,5 @@ export function show(place) {
     return undefined;
   }
 
-  fill(place, h("h1", {}, "Invite somebody"), element);
+  fill(place, h("div", { class: "head" }, h("h1", {}, "Invite somebody")), element);
 }

@@ -2,7 +2,7 @@
 import { get, post } from "../api.js";
 import { button, chip, field, fill, h, once, problem, say } from "../dom.js";
 import { namer } from "../rooms.js";
-import { inOrder, kindOf, relative, sentence, STEPS, when, whenAndDate } from "../words.js";
+import { inOrder, kindOf, sentence, STEPS, when, whenAndDate } from "../words.js";
 
 const SOON = 2000;
 const LATER = 15_000;
@@ -69,8 +69,27 @@ function heading(found, about, trouble) {
       found.finished_at && ["At home", whenAndDate(found.finished_at)],
     ].filter(Boolean).flatMap(([term, value]) => [h("dt", {}, term), h("dd", {}, value)])),
     found.hold === "pending" && decision(found, about),
-    failed > 0 && h("p", { class: "actions" }, all)),
+    failed > 0 && h("p", { class: "actions" }, all),
+    found.hold !== "pending" && naming(found, about)),
   ];
+}
+
+// What waited for it goes on; what was done for another id is done anew.
+function naming(found, about) {
+  const { member } = found;
+  const input = h("input", { name: "matrix_id", maxlength: 255, required: true, autocomplete: "off", placeholder: "@ada:example.org", value: member.matrix_id });
+  const trouble = h("div", {});
+  const send = h("button", {}, "This is theirs");
+  const form = h("form", { onsubmit: (event) => {
+    event.preventDefault();
+    once(send, async () => {
+      const { onboarding } = await post(`/api/users/${member.pk}/onboard`, { matrix_id: input.value.trim() });
+      input.blur();
+      about.update(onboarding);
+      say("Named: what waited for it goes on.");
+    }, trouble);
+  } }, field("Matrix id", input, "As they are called in their Matrix client."), trouble, h("p", { class: "actions" }, send));
+  return h("details", { open: !member.matrix_id }, h("summary", {}, member.matrix_id ? "They have another Matrix id" : "Name their Matrix id"), form);
 }
 
 function decision(found, about) {
@@ -90,12 +109,13 @@ function steps(found, about) {
   const later = (at) => names.slice(at).filter((name) => ["failed", "waiting"].includes(found.steps[name].state));
   for (const [at, name] of names.entries()) {
     const rest = later(at);
-    const key = JSON.stringify([found.steps[name], rest.length]);
+    const held = found.state === "held";
+    const key = JSON.stringify([found.steps[name], rest.length, held]);
     const known = about.drawn.get(name);
     if (known?.key === key || known?.element.contains(document.activeElement?.closest("input"))) continue;
     const open = known?.element.querySelector("details.raw")?.open;
     const focused = known?.element.contains(document.activeElement);
-    const element = step(name, found.steps[name], rest, about, open);
+    const element = step(name, found.steps[name], rest, { ...about, held }, open);
     if (known) known.element.replaceWith(element);
     else about.list.append(element);
     if (focused) element.querySelector("h2").focus();
@@ -109,19 +129,12 @@ function step(name, data, rest, about, open) {
   const heading = `${STEPS[kind] || kind}${data.room && ["room", "level", "removal"].includes(kind) ? ` ${about.name(data.room)}` : ""}`;
   return h("li", { class: `step is-${data.state}` },
     h("h2", { tabindex: "-1" }, heading, chip(data.state)),
-    h("p", {}, sentence(data)),
+    h("p", {}, sentence(data, about.held)),
     data.fix && h("p", {}, h("strong", {}, "How to fix: "), data.fix),
-    h("p", { class: "quiet" }, data.attempts > 0 && `Attempt ${data.attempts}. `, data.next_at && ["scheduled", "waiting"].includes(data.state) && ["Next try ", next(data.next_at), ". "], data.updated_at && ["Changed ", when(data.updated_at), "."]),
+    h("p", { class: "quiet" }, data.attempts > 0 && `Attempt ${data.attempts}. `, data.next_at && ["scheduled", "waiting"].includes(data.state) && ["Next try ", when(data.next_at), ". "], data.updated_at && ["Changed ", when(data.updated_at), "."]),
     trouble,
     actions(name, data, rest, about, trouble),
     h("details", { class: "raw", open }, h("summary", { class: "quiet" }, "The record"), h("pre", { tabindex: "0" }, JSON.stringify(data, null, 2))));
-}
-
-function next(at) {
-  const time = h("time", { datetime: at, class: "next" }, relative(at));
-  const tick = () => (time.isConnected ? (time.textContent = relative(at)) : removeEventListener("tick", tick));
-  setTimeout(() => addEventListener("tick", tick));
-  return time;
 }
 
 function actions(name, data, rest, about, trouble) {
