@@ -26,6 +26,7 @@ export async function show(place, { id, signal }) {
     steps(found, about);
     if (found.replies) fill(replies, said(found.replies));
     about.last = found;
+    about.wake?.();
   }
 
   update(first);
@@ -36,8 +37,7 @@ export async function show(place, { id, signal }) {
 async function poll(about, trouble, signal) {
   let faults = 0;
   while (!signal.aborted && !["done"].includes(about.last.state)) {
-    const moves = Object.values(about.last.steps).some((step) => ["running", "scheduled"].includes(step.state));
-    await new Promise((resolve) => setTimeout(resolve, (moves ? SOON : LATER) * (faults + 1)));
+    await pause(about, faults);
     if (signal.aborted || document.hidden) continue;
     try {
       about.update(await get(about.path, { signal }));
@@ -49,6 +49,15 @@ async function poll(about, trouble, signal) {
       fill(trouble, problem(error));
     }
   }
+}
+
+// Cut short by what somebody does here: its outcome is seconds away.
+function pause(about, faults) {
+  const moves = Object.values(about.last.steps).some((step) => ["running", "scheduled"].includes(step.state));
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, (moves ? SOON : LATER) * (faults + 1));
+    about.wake = () => (clearTimeout(timer), setTimeout(resolve, SOON));
+  });
 }
 
 // ---- who
