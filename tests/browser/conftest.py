@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
 from local import sample
 from local.stack import Stack
@@ -63,6 +63,7 @@ class People:
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    expect.set_options(timeout=20_000)
     if not CHROMIUM:
         pytest.skip("there is no Chromium: apt install chromium, or name it in CHROMIUM")
     with Stack(tmp_path_factory.mktemp("stack"), given(os.environ) | {"MUSTER_FREE_PORTS": "1"}) as started:

@@ -93,6 +93,7 @@ function icon(path) {
 const WHY = {
   expired: { detail: "Your sign-in has ended.", fix: "Sign in again: you come back to this place, and what you have typed is kept." },
   "too-long": { detail: "You were signed in for a day.", fix: "Sign in again: what you have typed is kept." },
+  "not-left": { detail: "You are signed out here, but Authentik did not answer.", fix: "Sign out there as well, once it is back: until then it may let this browser in without asking." },
   "signed-out": { detail: "You are signed out.", fix: "In all tabs of this browser." },
 };
 session.addEventListener("ended", ({ detail }) => show(WHY[detail]));

@@ -27,7 +27,7 @@ export function inviteForm({ draft = {}, known = null, changed = () => {} }) {
   const values = () => ({
     label: label.value.trim(), rooms: rooms.value(), max_uses: Number(uses.value), note: note.value, email: email.value.trim(), matrix_id: matrix.value.trim(), ...expiry.value(),
   });
-  const typed = () => ({ ...values(), hours: expiry.choice() });
+  const typed = () => ({ ...values(), ...expiry.choice() });
   return { element, values, typed, focus: () => label.focus() };
 }
 
@@ -48,7 +48,7 @@ function expiryField(draft, known, changed) {
   drawn();
   const element = h("div", { class: "field", "data-field": "expires_at" }, h("label", { for: select.id }, "Works for"), select, at, words, h("p", { class: "wrong", hidden: true }));
   const value = () => (select.value === "date" ? { expires_at: new Date(at.value || NaN).getTime() ? new Date(at.value).toISOString() : "" } : select.value ? { expires_in_hours: Number(select.value) } : {});
-  return { element, value, choice: () => select.value };
+  return { element, value, choice: () => ({ hours: select.value, at: at.value }) };
 }
 
 const local = (at) => new Date(at - new Date(at).getTimezoneOffset() * 60e3).toISOString().slice(0, 16);

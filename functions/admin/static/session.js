@@ -42,7 +42,7 @@ class Session extends EventTarget {
     if (since && this.authentik && Date.now() - since < LONGEST) {
       sessionStorage.removeItem(SINCE); // put back on return: what fails once is not tried for ever
       sessionStorage.setItem(`${SINCE}.kept`, String(since));
-      await this.signIn("none");
+      return this.signIn("none").catch((error) => error);
     }
     return null;
   }
@@ -116,8 +116,10 @@ class Session extends EventTarget {
   // Not by a person's wish: what is typed stays.
   ended(why) {
     if (!this.signedIn) return;
+    const refresh = this.#refresh;
     this.#drop();
     this.dispatchEvent(new CustomEvent("ended", { detail: why }));
+    if (refresh) this.authentik.revoke(refresh).catch(() => {});
   }
 
   // In all tabs, and in Authentik. The refresh token outlives Authentik's session: revoked first.
@@ -129,7 +131,7 @@ class Session extends EventTarget {
     if (!told) others?.postMessage("signed-out");
     this.dispatchEvent(new CustomEvent("ended", { detail: "signed-out" }));
     if (refresh) await this.authentik.revoke(refresh).catch(() => {});
-    if (!told && !byKey && this.authentik) await this.authentik.leave();
+    if (!told && !byKey && this.authentik) await this.authentik.leave().catch(() => this.dispatchEvent(new CustomEvent("ended", { detail: "not-left" })));
   }
 }
 

@@ -23,7 +23,9 @@ export async function show(place, { signal }) {
     h("section", {}, h("h2", {}, "The system"), check, system(found)),
     figures(found),
   );
-  checked(check, signal);
+  checked(check, signal).then((wrong) => {
+    if (wrong && !count && !signal.aborted) place.querySelector("h1").textContent = "The system needs you";
+  });
 }
 
 const head = (text, again) => h("div", { class: "head" }, h("h1", {}, text), again);
@@ -195,12 +197,21 @@ async function checked(place, signal) {
   try {
     const { items, total } = await get("/api/self-check", { seconds: 40, signal });
     const bad = items.filter((item) => !item.ok);
-    if (!bad.length) return void fill(place, h("p", {}, chip("good", "Well"), ` Self-check: all ${total} are as they should be.`));
-    fill(place, h("details", {}, h("summary", {}, chip("bad", `${bad.length} wrong`), ` Self-check: ${bad.map((item) => item.name).slice(0, 3).join(", ")}${bad.length > 3 ? "…" : ""}`),
+    if (!bad.length) return fill(place, h("p", {}, chip("good", "Well"), ` Self-check: all ${total} are as they should be.`)), 0;
+    fill(place, h("details", {}, h("summary", {}, chip("bad", `${bad.length} wrong`), ` Self-check: ${inOneLine(bad)}`),
       h("ul", { class: "rows" }, bad.map((item) => h("li", {}, h("strong", {}, item.name), `: ${item.detail}. `, item.fix)))));
+    return bad.length;
   } catch (error) {
     if (!signal.aborted) fill(place, problem(error));
+    return 1;
   }
+}
+
+// A neighbour that is down explains most of the rest: "Matrix down since 14:02".
+function inOneLine(bad) {
+  const down = bad.filter((item) => item.name === "neighbours").map((item) => item.detail);
+  const names = bad.filter((item) => item.name !== "neighbours").map((item) => item.name);
+  return [...down, ...names].slice(0, 3).join(", ") + (bad.length > 3 ? "…" : "");
 }
 
 function system({ sync, jobs: found }) {

@@ -1,6 +1,6 @@
 // One invite: to hand over, to change, to revoke, and who came in by it.
 import { each, get, patch, post } from "../api.js";
-import { button, chip, copier, fill, h, mark, once, problem, say } from "../dom.js";
+import { button, chip, copier, drafts, fill, h, mark, once, problem, say } from "../dom.js";
 import { inviteForm } from "../invite_form.js";
 import { namer } from "../rooms.js";
 import { plural, whenAndDate, when } from "../words.js";
@@ -97,12 +97,14 @@ function editing(about, again) {
   const { path, invite } = about;
   const place = h("div", {});
   const box = h("details", { class: "box" }, h("summary", {}, "Change or revoke"), place);
+  if (drafts.find(`invite.${invite.id}`)) box.open = true;
   box.addEventListener("toggle", () => box.open && !place.children.length && fill(place, form(about, again), revoking(path, invite, again)));
   return box;
 }
 
 function form({ path, invite }, again) {
-  const inner = inviteForm({ known: invite });
+  const draft = `invite.${invite.id}`;
+  const inner = inviteForm({ known: invite, draft: drafts.find(draft) || {}, changed: () => drafts.keep(draft, inner.typed()) });
   const trouble = h("div", {});
   const send = h("button", { class: "main" }, "Save");
   const element = h("form", { novalidate: true, onsubmit: (event) => (event.preventDefault(), once(send, save, trouble)) }, inner.element, trouble, h("p", { class: "actions" }, send));
@@ -111,7 +113,9 @@ function form({ path, invite }, again) {
     const values = Object.entries(inner.values()).filter(([name, value]) => JSON.stringify(value) !== JSON.stringify(invite[name]));
     if (!values.length) return say("Nothing has changed.");
     try {
-      return again(await patch(path, Object.fromEntries(values)), "Saved.");
+      const saved = await patch(path, Object.fromEntries(values));
+      drafts.drop(draft);
+      return again(saved, "Saved.");
     } catch (error) {
       mark(element, error.errors);
       return fill(trouble, problem(error));
