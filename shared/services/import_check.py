@@ -19,7 +19,7 @@ from shared.ports import Account, Query, Room
 from shared.repositories import INVITES, every
 from shared.services.context import Ports
 from shared.services.groups import all_groups, find, is_guarded
-from shared.services.rooms import managed, room_id_of
+from shared.services.managed import managed, room_id_of
 
 T = TypeVar("T")
 AT_ONCE = 8

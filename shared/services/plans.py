@@ -27,7 +27,7 @@ from shared.repositories import PLANS, Listing, audit_write
 from shared.services import bundles
 from shared.services.community import LiveCommunity, live
 from shared.services.context import Actor, Ports
-from shared.services.rooms import room_id_of
+from shared.services.managed import room_id_of
 
 KEPT = timedelta(days=30)
 PART = 1_000
