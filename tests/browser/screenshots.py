@@ -58,11 +58,11 @@ def _pictures(browser: Browser, env: dict[str, str], width: int, folder: Path) -
 
 def _shown(page: Page, base: str, name: str, path: str, sign: str) -> None:
     page.goto(f"{base}/{path}")
-    found = page.get_by_role("heading", name="you") if name == "home" else page.get_by_text(sign).first
+    found = page.get_by_role("heading", name="you").first if name == "home" else page.get_by_text(sign).first
     found.wait_for()
     if name in ("invite", "onboarding-failed", "onboarding-held"):
         page.get_by_role("link", name=sign).click()
-        page.get_by_role("heading", name=sign).wait_for()
+        page.get_by_role("heading", name=sign).first.wait_for()
     page.wait_for_timeout(700)  # what comes in by itself: counts, the QR code, the self-check
 
 

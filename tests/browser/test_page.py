@@ -273,7 +273,7 @@ def test_an_invite_from_making_to_revoking(open_page: Open, stack: Stack, width:
     looked_at(page)
     page.get_by_role("button", name="Revoke…").click()
     page.get_by_role("button", name="Yes: the link ends now").click()
-    expect(page.get_by_text("revoked", exact=True)).to_be_visible()
+    expect(page.get_by_text("Revoked", exact=True)).to_be_visible()
     page.get_by_role("link", name="All invites").click()
     page.get_by_label("Search invites").fill(f"choir {width}")
     expect(page.get_by_text("1 invite found")).to_be_visible()

@@ -57,6 +57,11 @@ export const STEPS = {
 };
 const ORDER = Object.keys(STEPS);
 
+export const INVITES = { pending: "Open", redeemed: "Used up", expired: "Expired", revoked: "Revoked" };
+
+// A fix is written for those who use the API; here the form for it stands on the same page.
+export const fixHere = (fix) => fix.replace(/: POST \/api\/users\/\{pk\}\/onboard with matrix_id/g, " at the top of this page");
+
 const ALONE = { room: "Invite to a room", level: "Power level in a room", removal: "Out of a room" };
 export const kindInWords = (kind) => ALONE[kind] || STEPS[kind] || kind;
 export const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);

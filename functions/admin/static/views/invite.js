@@ -3,7 +3,7 @@ import { each, get, patch, post } from "../api.js";
 import { button, chip, copier, drafts, fill, h, mark, once, problem, say } from "../dom.js";
 import { inviteForm } from "../invite_form.js";
 import { namer } from "../rooms.js";
-import { plural, whenAndDate, when } from "../words.js";
+import { INVITES, plural, when, whenAndDate } from "../words.js";
 
 export async function show(place, { id, query, signal }) {
   const path = `/api/invites/${encodeURIComponent(id)}`;
@@ -16,7 +16,7 @@ function draw(place, about) {
   const { invite, made } = about;
   const again = (changed, words) => (draw(place, { ...about, invite: changed, made: "" }), say(words), place.querySelector("h1").focus());
   fill(place,
-    h("div", { class: "head" }, h("h1", { tabindex: "-1" }, made ? `The invite for ${invite.label} is made` : invite.label), chip(invite.status)),
+    h("div", { class: "head" }, h("h1", { tabindex: "-1" }, made ? `The invite for ${invite.label} is made` : invite.label), chip(invite.status, INVITES[invite.status])),
     !invite.settled && h("p", { class: "quiet" }, "Authentik has not taken this over yet: it will within a minute or so."),
     invite.status === "pending" && given(about),
     h("section", {}, h("h2", {}, "What it grants"), grants(about)),

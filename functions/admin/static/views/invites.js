@@ -1,9 +1,9 @@
 // All invites: by state, or by what is searched for.
 import { get } from "../api.js";
 import { button, chip, fill, h, problem, say } from "../dom.js";
-import { plural, when } from "../words.js";
+import { INVITES, plural, when } from "../words.js";
 
-const STATES = [["", "All"], ["pending", "Open"], ["redeemed", "Used up"], ["expired", "Expired"], ["revoked", "Revoked"]];
+const STATES = [["", "All"], ...Object.entries(INVITES)];
 const AT_ONCE = 1000; // looked through by a search before it asks whether to go on
 
 export async function show(place, { query, signal }) {
@@ -65,7 +65,7 @@ async function counted(chips, status, signal) {
 const textOf = (one) => [one.label, one.email, one.note, one.matrix_id, one.sponsor, one.created_by].join(" ").toLowerCase();
 
 const row = (one) =>
-  h("li", { class: "item" }, h("h2", {}, h("a", { href: `#/invites/${one.id}` }, one.label), chip(one.status, STATES.find(([state]) => state === one.status)[1])),
+  h("li", { class: "item" }, h("h2", {}, h("a", { href: `#/invites/${one.id}` }, one.label), chip(one.status, INVITES[one.status])),
     h("p", { class: "quiet" }, `Used ${one.uses} of ${one.max_uses} · ${plural(one.rooms.length, "room")} · ${one.status === "expired" ? "ended" : "ends"} `, when(one.expires_at), one.email && ` · ${one.email}`));
 
 let timer;

@@ -2,7 +2,7 @@
 import { get, post } from "../api.js";
 import { button, chip, field, fill, h, once, problem, say } from "../dom.js";
 import { namer } from "../rooms.js";
-import { inOrder, kindOf, sentence, STEPS, when, whenAndDate } from "../words.js";
+import { fixHere, inOrder, kindOf, sentence, STEPS, when, whenAndDate } from "../words.js";
 
 const SOON = 2000;
 const LATER = 15_000;
@@ -72,7 +72,7 @@ function heading(found, about, trouble) {
     h("section", { class: "card" }, h("dl", { class: "facts" }, [
       ["Account", member.username],
       ["Matrix id", member.matrix_id || "nobody has said which is theirs"],
-      ["Logged in to Matrix", member.has_logged_in === null ? "not looked up yet" : member.has_logged_in ? "yes" : "never"],
+      ["Logged in", member.has_logged_in === null ? "not looked up yet" : member.has_logged_in ? "yes, to Matrix" : "never, to Matrix"],
       found.invite && ["Came by", h("a", { href: `#/invites/${found.invite}` }, "this invite")],
       ["Begun", whenAndDate(found.created_at)],
       found.finished_at && ["At home", whenAndDate(found.finished_at)],
@@ -139,7 +139,7 @@ function step(name, data, rest, about, open) {
   return h("li", { class: `step is-${data.state}` },
     h("h2", { tabindex: "-1" }, heading, chip(data.state)),
     h("p", {}, sentence(data, about.held)),
-    data.fix && h("p", {}, h("strong", {}, "How to fix: "), data.fix),
+    data.fix && h("p", {}, h("strong", {}, "How to fix: "), fixHere(data.fix)),
     h("p", { class: "quiet" }, data.attempts > 0 && `Attempt ${data.attempts}. `, data.next_at && ["scheduled", "waiting"].includes(data.state) && ["Next try ", when(data.next_at), ". "], data.updated_at && ["Changed ", when(data.updated_at), "."]),
     trouble,
     actions(name, data, rest, about, trouble),
