@@ -61,14 +61,14 @@ def test_signing_in_and_out(open_page: Open, stack: Stack, width: int) -> None:
     asked: list[str] = []
     page.on("request", lambda request: asked.append(f"{request.method} {request.url} {request.post_data or ''}"))
     with_authentik(page, stack.env)
-    expect(page.get_by_role("heading", name="Invites")).to_be_visible()
+    expect(page.get_by_role("heading", name="Invites", exact=True)).to_be_visible()
     [authorize] = [each.split()[1] for each in asked if "/authorize/" in each and each.startswith("GET")]
     query = parse_qs(urlsplit(authorize).query)
     assert query["code_challenge_method"] == ["S256"]
     assert "offline_access" in query["scope"][0]
 
     page.reload()
-    expect(page.get_by_role("heading", name="Invites")).to_be_visible()
+    expect(page.get_by_role("heading", name="Invites", exact=True)).to_be_visible()
     assert [each for each in asked if "prompt=none" in each]
     assert urlsplit(page.url)._replace(fragment="").geturl() == f"{stack.env['PUBLIC_URL']}/"
     stored = page.evaluate(STORED)
@@ -107,7 +107,7 @@ def test_a_refresh_takes_the_place_of_a_sign_in(open_page: Open, stack: Stack) -
 
     page.route("**/api/invites?*", refuse_once)
     page.get_by_role("navigation", name="Main").get_by_role("link", name="Invites").click()
-    expect(page.get_by_role("heading", name="Invites")).to_be_visible()
+    expect(page.get_by_role("heading", name="Invites", exact=True)).to_be_visible()
     expect(page.get_by_role("link", name="Ends soon")).to_be_visible()
     assert (refused, refreshed) == ([1], [1])
 
@@ -359,6 +359,7 @@ def test_a_held_one_is_let_in(open_page: Open, stack: Stack) -> None:
     page = open_page(1280, "#/onboardings?state=held")
     with_key(page, stack.env)
     page.get_by_role("link", name="Eve Else").click()
+    expect(page.get_by_role("button", name="Refuse…")).to_be_visible()
     expect(page.get_by_text("was for another e-mail address")).to_be_visible()
     looked_at(page)
     page.get_by_role("button", name="Let them in").click()
@@ -408,7 +409,7 @@ def test_by_keyboard_alone(open_page: Open, stack: Stack) -> None:
         page.keyboard.press("Tab")
     expect(page.get_by_role("navigation", name="Main").get_by_role("link", name="Invites")).to_be_focused()
     page.keyboard.press("Enter")
-    expect(page.get_by_role("heading", name="Invites")).to_be_focused()
+    expect(page.get_by_role("heading", name="Invites", exact=True)).to_be_focused()
     assert page.title() == "Invites · Muster"
 
 

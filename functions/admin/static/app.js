@@ -44,9 +44,13 @@ async function show(failed = null) {
     const stays = shown === route.path;
     const place = h("div", { class: `view view-${route.name}` });
     const done = view.show(place, { ...route, signal, failed, entered: () => show() });
-    fill(main, place);
+    // What is there stays until there is something in its place.
+    if (place.hasChildNodes()) fill(main, place);
+    else main.setAttribute("aria-busy", "true");
     await done;
     if (signal.aborted) return;
+    if (!place.isConnected) fill(main, place);
+    main.removeAttribute("aria-busy");
     document.title = `${place.querySelector("h1")?.textContent || "Muster"} · Muster`;
     if (shown) arrive(place, stays);
     shown = route.path;
@@ -54,6 +58,7 @@ async function show(failed = null) {
     if (signal.aborted || error.name === "AbortError") return;
     const told = error.detail ? error : { detail: "This part of the page could not be loaded.", fix: "Look at your connection." };
     if (!error.detail) console.warn(error);
+    main.removeAttribute("aria-busy");
     fill(main, h("div", { class: "view" }, h("h1", {}, "That did not work"), problem(told, again)));
     document.title = "That did not work · Muster";
   }
