@@ -16,7 +16,6 @@ from weakref import WeakKeyDictionary
 
 from shared.domain.device_account import SET_UP, DeviceAccount, pickle_key
 from shared.domain.errors import Misconfigured
-from shared.domain.recommending import Passage
 from shared.ports import Chat, Directory, Documents, Finding, Keys, Opener, Sealer, Secrets, TaskQueue, TextIndex
 from shared.services.context import Policy
 from shared.settings import SECRET_NAME, Settings
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from shared.adapters.cloud_trace import Tracer
     from shared.adapters.jwt import InvokerTokens, KeySet
     from shared.adapters.matrix import MatrixChat
+    from shared.domain.recommending import Passage
 
 T = TypeVar("T")
 

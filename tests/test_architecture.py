@@ -123,6 +123,27 @@ def test_importing_main_loads_nothing_heavy() -> None:
     assert (run.returncode, run.stdout.split()) == (0, []), run.stderr
 
 
+OTHERS_WORK = {
+    "room": "encryption messaging cache imports plans indoc_clock removals recommendations users",
+    "groups": "encryption messaging rooms cache imports plans indoc_clock removals recommendations users",
+    "hello": "cache imports plans plan_acts indoc_clock removals recommendations users entering",
+    "indoc_farewell": "cache imports plans plan_acts indoc_clock removals recommendations users entering",
+    "": "steps encryption messaging rooms imports plans indoc_clock removals recommendations users",
+}
+"""Kinds of steps, and "" for the webhook, with services that they have no need of."""
+
+
+@pytest.mark.parametrize("kind", OTHERS_WORK)
+def test_a_cold_start_loads_no_others_work(kind: str) -> None:
+    """A step that is waited for, and the webhook, import what they do themselves: not the cache, plans, imports."""
+    names = ["shared.domain.recommending", *(f"shared.services.{name}" for name in OTHERS_WORK[kind].split())]
+    load = f"import functions.tasks; from shared.services.actions import TABLES; TABLES[{kind!r}]()"
+    load = load if kind else "import functions.hooks.enrollment"
+    show = f"{load}; import sys; print(*(name for name in {names} if name in sys.modules))"
+    run = subprocess.run([sys.executable, "-c", show], cwd=ROOT, env={}, capture_output=True, text=True, check=False)  # noqa: S603
+    assert (run.returncode, run.stdout.split()) == (0, []), run.stderr
+
+
 def test_tracing_that_is_off_costs_nothing() -> None:
     """While tracing is off, neither `main` nor the wiring nor any port loads a module of OpenTelemetry; nor does the API,
     but for what FastAPI itself imports of its interface."""

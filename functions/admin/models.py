@@ -366,6 +366,8 @@ class WayIn(Out):
 
 
 class RoomOut(Out):
+    """`replaced_by`: the room that it was upgraded to, "" while it is the one to be in."""
+
     room_id: str
     name: str
     topic: str
@@ -374,6 +376,7 @@ class RoomOut(Out):
     members: int
     kind: str
     join_rule: str
+    replaced_by: str = ""
 
 
 class JobItem(Out):

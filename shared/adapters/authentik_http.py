@@ -28,6 +28,7 @@ T = TypeVar("T")
 PAGE_SIZE = 100  # Authentik's own maximum
 RETRY_AFTER = 5.0  # seconds, when a 429 names none
 CHECK_URL = "Check that AUTHENTIK_URL is Authentik's own address, without /api/v3 and without a redirect."
+LOOK_AFTER_IT = "See whether Authentik is up and keeps up, then try again. What runs by itself is tried again."
 CHECK_TLS = (
     "Name the file with the certificate authority of Authentik in AUTHENTIK_CA_BUNDLE, or renew its certificate."
 )
@@ -128,7 +129,7 @@ def _no_answer(error: Exception, timeout: float) -> MusterError:
     if "CERTIFICATE" in str(error).upper():
         return Unreachable("authentik", "The TLS certificate of Authentik is not trusted.", CHECK_TLS)
     if isinstance(error, httpx.TimeoutException | TimeoutError):
-        return Unreachable("authentik", f"Authentik gave no answer within {timeout:g} s.")
+        return Unreachable("authentik", f"Authentik gave no answer within {timeout:g} s.", LOOK_AFTER_IT)
     return Unreachable("authentik", "Authentik could not be reached.", CHECK_URL)
 
 
@@ -139,7 +140,7 @@ def _refusal(response: httpx.Response, needs: str, named: str) -> MusterError:
     if status in (401, 403):
         return Refused(f"Authentik refuses {named}.", _permission_fix(needs), str(status))
     if status >= 500 or status < 400:
-        return Unreachable("authentik", f"Authentik answered {status}.", "" if status >= 500 else CHECK_URL)
+        return Unreachable("authentik", f"Authentik answered {status}.", LOOK_AFTER_IT if status >= 500 else CHECK_URL)
     if not isinstance(body, dict):
         # Authentik's own refusals are JSON: this is its 405 for an unhandled error, or a proxy's page
         return Unreachable("authentik", f"Authentik answered {status} without a reason.", CHECK_URL)

@@ -19,6 +19,7 @@ _CHECK_TLS = (
     "Give the certificate of the authority that signed the homeserver's one (PEM) in MATRIX_CA_BUNDLE, "
     "or correct the host name in MATRIX_HOMESERVER."
 )
+_LOOK_AFTER_IT = "See whether the homeserver is up and keeps up, then try again. What runs by itself is tried again."
 _NEW_TOKEN = "Put a working access token of the bot's account into MATRIX_ACCESS_TOKEN."  # noqa: S105 - a sentence
 
 _FIXES = {
@@ -44,7 +45,8 @@ def error_of(status: int, answer: Any, headers: Mapping[str, str]) -> MusterErro
         after = _wait(body.get("retry_after_ms"), headers.get("Retry-After"))
         return Limited(f"the homeserver's rate limit: next try in {after:g} s", after)
     if status >= 500:
-        return Unreachable(NEIGHBOUR, f"the homeserver answered HTTP {status}{f': {said}' if said else ''}")
+        cause = f"the homeserver answered HTTP {status}{f': {said}' if said else ''}"
+        return Unreachable(NEIGHBOUR, cause, _LOOK_AFTER_IT)
     if status == 401 and "flows" in body:
         return Refused("the homeserver asks for the bot's password", "Give it to the set-up command.", "UIA")
     if not code:
@@ -72,14 +74,14 @@ def unreachable(error: Exception) -> Unreachable:
     if isinstance(error, aiohttp.ClientSSLError | ssl.SSLError | aiohttp.ClientConnectorCertificateError):
         return Unreachable(NEIGHBOUR, "the homeserver's TLS certificate is not trusted", _CHECK_TLS)
     if isinstance(error, TimeoutError):
-        return Unreachable(NEIGHBOUR, "the homeserver did not answer in time")
+        return Unreachable(NEIGHBOUR, "the homeserver did not answer in time", _LOOK_AFTER_IT)
     if isinstance(error, aiohttp.InvalidURL):
         return Unreachable(NEIGHBOUR, "the homeserver's address is malformed", _CHECK_ADDRESS)
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return Unreachable(NEIGHBOUR, "the homeserver's name is not known to DNS", _CHECK_ADDRESS)
     if isinstance(error, aiohttp.ClientConnectorError):
         return Unreachable(NEIGHBOUR, "the homeserver refuses connections", _CHECK_ADDRESS)
-    return Unreachable(NEIGHBOUR, "the connection to the homeserver broke off")
+    return Unreachable(NEIGHBOUR, "the connection to the homeserver broke off", _LOOK_AFTER_IT)
 
 
 def _wait(milliseconds: Any, header: str | None) -> float:

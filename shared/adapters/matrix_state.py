@@ -19,6 +19,8 @@ from shared.adapters.matrix_json import parsed, shallow
 from shared.ports import Changes, StateEvent
 
 LEVELS = ("users_default", "invite", "kick", "ban", "state_default", "events_default")
+HIGHEST = 2**53
+"""Above any level of today's rooms (canonical JSON), and more than fits into what we store."""
 UNUSABLE = (msgspec.DecodeError, ValueError, RecursionError)
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 MEMBERSHIPS = {word: MappingProxyType({"membership": word}) for word in ("join", "invite", "leave", "ban", "knock")}
@@ -172,11 +174,12 @@ def _power_levels(said: Said, _: Event) -> Said:
 
 
 def _level(value: Any) -> int | None:
-    """Rooms before version 10 may hold levels as text."""
+    """Rooms before version 10 may hold levels as text, and those before version 6 numbers of any size."""
     try:
-        return int(value)
+        level = int(value)
     except (TypeError, ValueError, OverflowError):
         return None
+    return level if abs(level) < HIGHEST else None
 
 
 def _link(said: Said, event: Event) -> Said:

@@ -13,6 +13,8 @@ from msgspec.structs import replace
 CREATOR = 2**53
 """A creator's power in rooms of version 12 and later: above any level that can be written down."""
 MEMBER_SHARDS, ROOM_SHARDS = 16, 4
+NAME, TOPIC = 255, 4_000
+"""Characters that are kept. An event holds 64 KB of them, and every list would carry them."""
 IDS = 32_768
 """Matrix ids in one document of their table."""
 
@@ -124,8 +126,8 @@ def _join_rules(content: Mapping[str, Any]) -> dict[str, Any]:
 
 READERS: dict[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
     "m.room.create": _create,
-    "m.room.name": lambda content: {"name": str(content.get("name") or "")},
-    "m.room.topic": lambda content: {"topic": str(content.get("topic") or "")},
+    "m.room.name": lambda content: {"name": str(content.get("name") or "")[:NAME]},
+    "m.room.topic": lambda content: {"topic": str(content.get("topic") or "")[:TOPIC]},
     "m.room.canonical_alias": lambda content: {"alias": str(content.get("alias") or "")},
     "m.room.encryption": lambda content: {"encrypted": bool(content.get("algorithm"))},
     "m.room.join_rules": _join_rules,

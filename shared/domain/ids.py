@@ -58,3 +58,12 @@ def notice_alias(salt: str, user_id: str) -> str:
 
 def _keyed(salt: str, text: str) -> str:
     return hmac.new(salt.encode(), text.encode(), "sha256").hexdigest()[:24]
+
+
+def direct_path(matrix_id: str) -> str:
+    return f"direct_rooms/{digest('direct', matrix_id)}"
+
+
+def notice_path(matrix_id: str) -> str:
+    """Of the room for what is not encrypted: there once the notice was sent."""
+    return f"direct_rooms/{digest('notice', matrix_id)}"

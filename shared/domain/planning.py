@@ -11,12 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from shared.domain import ids
 from shared.domain.bundles import Bundle, highest
-from shared.domain.plans import Action, Community, Line, Person, Place, Rules, Scope
+from shared.domain.plans import IN, INSIDE, Action, Community, Line, Person, Place, Rules, Scope
 
-IN = ("join", "invite")
-"""Who is that needs no invite."""
-INSIDE = (*IN, "knock")
-"""Memberships that a removal takes away."""
 SPACE = "m.space"
 MOST = 2**31
 """Above any level that a room's events give: a creator's."""

@@ -11,6 +11,11 @@ from msgspec import Struct, field
 from shared.domain.bundles import Bundle
 from shared.domain.records import Record
 
+IN = ("join", "invite")
+"""Who is that needs no invite."""
+INSIDE = (*IN, "knock")
+"""Memberships that a removal takes away."""
+
 Action = Literal["invite", "join", "remove", "level", "keep"]
 
 

@@ -1,44 +1,104 @@
-"""Which action each kind of step is; an entry point runs those of its own table only."""
+"""Which action each kind of step is; an entry point runs those of its own table only.
+
+Each is imported when the first step of its kind is run: a cold start pays for no other's.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from shared.domain.onboarding import ENTRY_POINTS
-from shared.services import (
-    accounts,
-    entering,
-    import_lines,
-    indoc_clock,
-    messaging,
-    plan_acts,
-    plan_jobs,
-    powers,
-    removals,
-    rooms,
-)
-from shared.services.notices import or_notice
-from shared.services.plan_acts import verified
-from shared.services.steps import Action
+from shared.services.steps import Act, Action, Ending
 
-ACTIONS: Mapping[str, Action] = {
-    "groups": accounts.add_groups,
-    "invitation": accounts.close_invitation,
-    "deactivate": accounts.deactivate,
-    "activate": accounts.activate,
-    "room": verified(entering.enter, plan_acts.entering),
-    "indoc_farewell": rooms.farewell,
-    "indoc_removal": rooms.leave_indoc,
-    "hello": or_notice(messaging.hello),
-    "welcome": or_notice(messaging.welcome),
-    "removal": verified(rooms.remove_from_room, plan_acts.leaving),
-    "level": verified(powers.give_level, plan_acts.leveling),
-    "spread": plan_jobs.spread,
-    "removal_message": removals.say_before,
-    "indoc_nudge": indoc_clock.nudge,
-    "indoc_expiry": indoc_clock.expire,
-    "import": import_lines.make_lines,
+Table = Mapping[str, Action]
+
+
+def _accounts() -> Table:
+    from shared.services import accounts
+
+    return {
+        "groups": accounts.add_groups,
+        "invitation": accounts.close_invitation,
+        "deactivate": accounts.deactivate,
+        "activate": accounts.activate,
+    }
+
+
+def _imports() -> Table:
+    from shared.services.import_lines import make_lines
+
+    return {"import": make_lines}
+
+
+def _rooms() -> Table:
+    from shared.services import entering, plan_acts, powers, rooms
+
+    return {
+        "room": plan_acts.verified(entering.enter, plan_acts.entering),
+        "removal": plan_acts.verified(rooms.remove_from_room, plan_acts.leaving),
+        "level": plan_acts.verified(powers.give_level, plan_acts.leveling),
+    }
+
+
+def _parts() -> Table:
+    from shared.services.plan_jobs import spread
+
+    return {"spread": spread}
+
+
+def _out_of_indoc() -> Table:
+    from shared.services import leaving_indoc
+
+    return {"indoc_farewell": leaving_indoc.farewell, "indoc_removal": leaving_indoc.leave_indoc}
+
+
+def _clock() -> Table:
+    from shared.services import indoc_clock
+
+    return {"indoc_nudge": indoc_clock.nudge, "indoc_expiry": indoc_clock.expire}
+
+
+def _messages() -> Table:
+    from shared.services import messaging
+    from shared.services.notices import or_notice
+
+    return {"hello": or_notice(messaging.hello), "welcome": or_notice(messaging.welcome)}
+
+
+def _words_before() -> Table:
+    from shared.services.removals import say_before
+
+    return {"removal_message": say_before}
+
+
+TABLES: Mapping[str, Callable[[], Table]] = {
+    "groups": _accounts,
+    "invitation": _accounts,
+    "deactivate": _accounts,
+    "activate": _accounts,
+    "room": _rooms,
+    "indoc_farewell": _out_of_indoc,
+    "indoc_removal": _out_of_indoc,
+    "hello": _messages,
+    "welcome": _messages,
+    "removal": _rooms,
+    "level": _rooms,
+    "spread": _parts,
+    "removal_message": _words_before,
+    "indoc_nudge": _clock,
+    "indoc_expiry": _clock,
+    "import": _imports,
 }
+
+
+def _lazily(kind: str) -> Action:
+    async def run(act: Act) -> Ending:
+        return await TABLES[kind]()[kind](act)
+
+    return run
+
+
+ACTIONS: Mapping[str, Action] = {kind: _lazily(kind) for kind in TABLES}
 
 
 def actions_of(entry_point: str) -> Mapping[str, Action]:

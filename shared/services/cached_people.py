@@ -15,8 +15,7 @@ from shared.domain.bundles import Bundle
 from shared.domain.cache import Memberships, Users
 from shared.domain.cached_users import UserRow
 from shared.domain.onboarding import Onboarding
-from shared.domain.planning import INSIDE
-from shared.domain.plans import Person
+from shared.domain.plans import INSIDE, Person
 from shared.ports import Op, Query
 from shared.repositories import ONBOARDINGS, every
 from shared.services.community import OUT, each, person_of

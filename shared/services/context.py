@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from msgspec import Struct
 
-from shared.domain.recommending import Passage
 from shared.ports import Chat, Directory, Documents, Finding, Keys, Opener, Sealer, TaskQueue, TextIndex
+
+if TYPE_CHECKING:
+    from shared.domain.recommending import Passage
 
 T = TypeVar("T")
 log = logging.getLogger("muster")

@@ -11,7 +11,7 @@ from shared.domain.arrivals import Event, Timeline, room_events
 from shared.domain.errors import Abandoned, Rejected
 from shared.ports import Keys, Query, Replace
 from shared.services.context import Ports, log
-from shared.services.messaging import DirectRoom, direct_path, salt
+from shared.services.messaging import DirectRoom, salt
 from shared.services.tasks import again_when_outpaced
 
 TOGETHER = 30
@@ -80,7 +80,7 @@ async def completed(keys: Keys, room_id: str, timeline: Timeline, since: str) ->
 
 async def note_joined(ports: Ports, room: DirectRoom, joined: bool) -> bool:
     """Whether that is news. Of the direct room alone: a member may also be in the one for what is not encrypted."""
-    path = direct_path(room.matrix_id)
+    path = ids.direct_path(room.matrix_id)
 
     async def attempt() -> bool:
         document = await ports.documents.get(path)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from shared.domain.errors import NotFound, Refused
 from shared.ports import Chat
+from shared.services.managed import room_id_of
 from shared.services.presence import look_up_presence
-from shared.services.rooms import invite, room_id_of
+from shared.services.rooms import invite
 from shared.services.steps import Act, Done, Ending, Skipped
 
 

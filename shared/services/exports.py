@@ -11,7 +11,7 @@ from shared.domain.audit import audit
 from shared.ports import Query
 from shared.repositories import AUDIT, BUNDLES, CATEGORIES, IMPORTS, INVITES, JOBS, ONBOARDINGS, Repository, audit_write
 from shared.services.context import Actor, Ports
-from shared.services.rooms import managed
+from shared.services.managed import managed
 
 PAGE = 200
 Pages = AsyncIterator[Sequence[Any]]

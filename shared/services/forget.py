@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
 
+from shared.domain import ids
 from shared.domain.audit import audit
 from shared.domain.errors import Conflict, NotFound
 from shared.domain.indoc import pause_path
@@ -17,7 +18,6 @@ from shared.ports import Delete, Document, Documents, Op, Query
 from shared.repositories import ONBOARDINGS, audit_write, every
 from shared.services import matrix_ids
 from shared.services.context import Actor, Ports
-from shared.services.messaging import direct_path, notice_path
 
 TOGETHER = 400
 """Deletions in one batch, which may hold 500."""
@@ -58,7 +58,9 @@ async def traces(ports: Ports, onboarding_id: str) -> Traces:
         *await _any(documents, "room_keys", "user_id", people),
         *await _any(documents, "replies", "matrix_id", people),
         *await _there(documents, [matrix_ids.path_of(onboarding.uid)]),
-        *await _there(documents, [path for person in people for path in (direct_path(person), notice_path(person))]),
+        *await _there(
+            documents, [path for person in people for path in (ids.direct_path(person), ids.notice_path(person))]
+        ),
         *await _any(documents, "user_requests", "account_pk", [onboarding.account_pk]),
         *await _any(documents, "events", "onboarding", [onboarding.id]),
         *await _audited(documents, onboarding, [*people, *(path.partition("/")[2] for path in invites)], steps),

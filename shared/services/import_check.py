@@ -21,7 +21,7 @@ from shared.repositories import INVITES, every
 from shared.services import bundles, lists
 from shared.services.context import Ports
 from shared.services.groups import all_groups, find, is_guarded
-from shared.services.rooms import managed, room_id_of
+from shared.services.managed import managed, room_id_of
 
 T = TypeVar("T")
 AT_ONCE = 8

@@ -16,7 +16,7 @@ from shared.domain.onboarding import Onboarding, Step
 from shared.ports import Data, Document, Query, Resident
 from shared.repositories import ONBOARDINGS, every
 from shared.services.context import Policy, Ports
-from shared.services.rooms import room_id_of
+from shared.services.managed import room_id_of
 
 SEEN = "installation/indoc"
 TRUSTED = timedelta(hours=1)

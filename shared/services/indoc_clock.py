@@ -38,8 +38,9 @@ from shared.services.indoc import (
     under_way,
 )
 from shared.services.late_devices import start
+from shared.services.managed import room_id_of
 from shared.services.messaging import say
-from shared.services.rooms import looked, remove, room_id_of
+from shared.services.rooms import looked, remove
 from shared.services.steps import Act, Done, Ending, Skipped
 from shared.services.tasks import change_parent, enqueue
 

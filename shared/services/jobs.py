@@ -17,8 +17,8 @@ from shared.ports import Create, Op
 from shared.repositories import JOBS, Listing, audit_write
 from shared.repositories import steps_of as read_steps
 from shared.services.context import Actor, Ports
+from shared.services.managed import managed_of
 from shared.services.removals import Words, all_foreseen, onboarding_of, refuse_the_bot, worded
-from shared.services.rooms import managed_of
 from shared.services.tasks import enqueue
 
 MAX_STEPS = 450

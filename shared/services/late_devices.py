@@ -19,7 +19,7 @@ from shared.ports import Create, Keys, Query, Replace, Sealer, Write
 from shared.repositories import Stored
 from shared.services.context import Ports, log, note, whose
 from shared.services.encryption import ENCRYPTED, Letter
-from shared.services.messaging import DirectRoom, direct_path
+from shared.services.messaging import DirectRoom
 from shared.services.position import reads_since
 from shared.services.tasks import change_parent, enqueue
 
@@ -86,7 +86,7 @@ async def joins(ports: Ports) -> int:
 
 async def _direct_rooms(ports: Ports, owners: Owners) -> dict[str, DirectRoom]:
     """By member, all of them in one round trip."""
-    paths = sorted({direct_path(owner["matrix_id"]) for owner in owners.values()})
+    paths = sorted({ids.direct_path(owner["matrix_id"]) for owner in owners.values()})
     found = await ports.documents.get_many(paths) if paths else []
     rooms = [DirectRoom.of(document.data) for document in found if document]
     return {room.matrix_id: room for room in rooms}

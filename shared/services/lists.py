@@ -16,7 +16,7 @@ from shared.domain.errors import Invalid, MusterError
 from shared.ports import Account, Room
 from shared.services import cache, user_shards
 from shared.services.context import Ports
-from shared.services.rooms import managed
+from shared.services.managed import managed
 from shared.services.sync_requests import touched_at
 
 AFTER = "after-"

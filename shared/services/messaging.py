@@ -118,7 +118,7 @@ async def direct_room(act: Act) -> tuple[DirectRoom, Collection[str] | None]:
     """Made exactly once: under an alias that derives from the member, so that the homeserver itself
     refuses a second one. The record comes after; lost, it is found again by the alias. And who is in one that was
     made just now; None for others. A room that the bot is no longer in is given up for another one."""
-    path = direct_path(act.matrix_id)
+    path = ids.direct_path(act.matrix_id)
     document = await act.ports.documents.get(path)
     known = DirectRoom.of(document.data) if document else None
     if known and act.step.kind == "welcome" and act.step.attempts == 1:
@@ -144,15 +144,6 @@ async def _are_we_in(act: Act, room_id: str) -> bool:
             return False
         raise
     return there is not None and there.state == "join"
-
-
-def direct_path(matrix_id: str) -> str:
-    return f"direct_rooms/{ids.digest('direct', matrix_id)}"
-
-
-def notice_path(matrix_id: str) -> str:
-    """Of the room for what is not encrypted: there once the notice was sent."""
-    return f"direct_rooms/{ids.digest('notice', matrix_id)}"
 
 
 async def _made_or_found(act: Act, nth: int) -> tuple[DirectRoom, Collection[str] | None]:

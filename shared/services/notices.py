@@ -12,7 +12,7 @@ from shared.domain import ids, messages
 from shared.domain.errors import Conflict, Outpaced, Refused
 from shared.ports import Create
 from shared.services.encryption import DeviceOverdue
-from shared.services.messaging import DirectRoom, name_of, notice_path, room_under, salt
+from shared.services.messaging import DirectRoom, name_of, room_under, salt
 from shared.services.steps import Act, Action, Done, Ending
 
 NAME = "Not encrypted: a notice"
@@ -34,7 +34,7 @@ def or_notice(action: Action) -> Action:
 
 
 async def _noticed(act: Act, overdue: DeviceOverdue) -> DirectRoom:
-    path = notice_path(act.matrix_id)
+    path = ids.notice_path(act.matrix_id)
     document = await act.ports.documents.get(path)
     if document is None:
         room = await _sent(act, overdue)

@@ -23,9 +23,9 @@ from shared.repositories import steps_of as read_steps
 from shared.services.context import Actor, Ports
 from shared.services.enroll import MATRIX_ATTRIBUTE
 from shared.services.jobs import JobView, begun, job_id, repeated
+from shared.services.managed import managed_of, room_id_of
 from shared.services.matrix_ids import vouched
 from shared.services.removals import Words, all_foreseen, refuse_the_bot, worded
-from shared.services.rooms import managed_of, room_id_of
 from shared.services.stopping import inviting_steps, open_steps, stop_invites, stop_letters, stop_onboarding
 from shared.services.users import no_superuser
 

@@ -10,9 +10,9 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from shared.domain.errors import NotFound, Refused
-from shared.domain.planning import IN, INSIDE
+from shared.domain.plans import IN, INSIDE
+from shared.services.managed import room_id_of
 from shared.services.powers import NOT_IN
-from shared.services.rooms import room_id_of
 from shared.services.steps import LIMITED, Act, Action, Done, Ending, Skipped
 
 Look = Callable[[Act, str], Awaitable[Ending | str]]

@@ -29,7 +29,7 @@ from shared.services import bundles
 from shared.services.cached_community import CachedCommunity, cached, looked_again
 from shared.services.community import LiveCommunity, TooLarge, live
 from shared.services.context import Actor, Ports
-from shared.services.rooms import room_id_of
+from shared.services.managed import room_id_of
 
 KEPT = timedelta(days=30)
 PART = 1_000

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from shared.domain.errors import NotFound, Refused
-from shared.services.rooms import room_id_of
+from shared.services.managed import room_id_of
 from shared.services.steps import Act, Done, Ending, Waits
 
 LOOKS = (timedelta(minutes=2), timedelta(minutes=10), timedelta(hours=1), timedelta(hours=6))

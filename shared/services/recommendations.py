@@ -19,7 +19,7 @@ from shared.ports import Room, TextIndex
 from shared.services.categories import everything
 from shared.services.context import Ports
 from shared.services.lists import rooms as listed
-from shared.services.rooms import room_id_of
+from shared.services.managed import room_id_of
 
 KEPT = 30 * 86_400.0
 """Seconds, at most: it is built anew whenever rooms or categories have changed."""

@@ -21,7 +21,6 @@ from shared.ports import Create, Data, Delete, Query, Replace, Sealer
 from shared.repositories import Stored
 from shared.services.context import Ports, log
 from shared.services.inbox import INBOX, KEPT_UNOPENED, Unopened
-from shared.services.messaging import direct_path
 from shared.services.olm_sessions import OlmSessions
 from shared.services.once import create_missing
 
@@ -48,7 +47,7 @@ async def work_off(ports: Ports) -> int:
     senders = sorted({stored.record.sender for stored in inbox})
     keys, sealer = await ports.keys(), await ports.sealer()
     devices, _ = sealer.devices_of(await keys.query_keys(senders), senders)
-    found = await ports.documents.get_many([direct_path(sender) for sender in senders])
+    found = await ports.documents.get_many([ids.direct_path(sender) for sender in senders])
     rooms = {document.data["matrix_id"]: document.data["room_id"] for document in found if document}
     known, sessions = _Known(devices, rooms), OlmSessions(ports)
     return sum([await _one(ports, sealer, known, sessions, stored) for stored in inbox])

@@ -11,8 +11,8 @@ from shared.ports import Chat, Finding, Put
 from shared.services import breakers, cache_check, device_watch, watch_check
 from shared.services.context import Policy, Ports, log
 from shared.services.enroll import LAST_WEBHOOK
+from shared.services.managed import room_id_of
 from shared.services.resume import HEARTBEAT
-from shared.services.rooms import room_id_of
 
 STALE = timedelta(minutes=30)
 

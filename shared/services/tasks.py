@@ -16,7 +16,6 @@ from shared.domain.onboarding import OPEN, Onboarding, Step, derived_state
 from shared.ports import Document, Query, Task
 from shared.repositories import Stored, steps_of
 from shared.services.context import Ports, log
-from shared.services.sync_requests import nudge
 
 T = TypeVar("T")
 Parent = Onboarding | Job | Stay
@@ -103,6 +102,8 @@ async def restate(ports: Ports, path: str) -> None:
         if changed != stored.record:
             await ports.documents.write(stored.replaced(changed))
             if isinstance(changed, Job):
+                from shared.services.sync_requests import nudge  # with the cache behind it, which no other step needs
+
                 await nudge(ports, "matrix")
 
     await again_when_outpaced(attempt)

@@ -11,7 +11,7 @@ from shared.domain.bundles import Way
 from shared.domain.errors import Invalid, NotFound, Refused
 from shared.ports import Chat, Entry
 from shared.services.context import Ports
-from shared.services.rooms import room_id_of
+from shared.services.managed import room_id_of
 
 AT_ONCE = 8
 SPACE = "m.space"

@@ -12,7 +12,7 @@ from shared.ports import Room
 from shared.services.cache import memberships
 from shared.services.context import Ports
 from shared.services.lists import room_of
-from shared.services.rooms import managed_of
+from shared.services.managed import managed_of
 
 
 class Cached(Struct, frozen=True):

@@ -20,8 +20,9 @@ from cryptography.x509.oid import NameOID
 
 from shared.adapters.matrix import MatrixChat
 from shared.adapters.matrix_check import clock
-from shared.adapters.matrix_rooms import CREATOR, creation_of, power_of
+from shared.adapters.matrix_rooms import creation_of, power_of
 from shared.domain.errors import Conflict, Limited, Misconfigured, MusterError, Refused, Unreachable
+from shared.ports import CREATOR
 
 BOT, ROOM, MEMBER = "@muster:x.test", "!room:x.test", "@ana:x.test"
 TOKEN = "syt_not_to_be_seen"
@@ -113,11 +114,12 @@ NONSENSE: dict[str, Reply] = {
 @pytest.mark.parametrize("said", NONSENSE.values(), ids=NONSENSE)
 @pytest.mark.parametrize("method", CALLS)
 async def test_nonsense_is_never_taken_for_an_answer(method: str, said: Reply) -> None:
-    """Whatever is no homeserver's answer is `Unreachable`, for each method, asked once, naming no secret."""
+    """Whatever is no homeserver's answer is `Unreachable` with a fix, for each method, asked once, naming no secret."""
     async with talking_to(Server(lambda _: said), timeout=0.3) as chat:
         with pytest.raises(Unreachable) as caught:
             await CALLS[method](chat)
     assert caught.value.neighbour == "matrix"
+    assert caught.value.fix
     assert TOKEN not in f"{caught.value.cause} {caught.value.fix}"
 
 

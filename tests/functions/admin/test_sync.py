@@ -281,3 +281,12 @@ async def test_the_log_names_nobody(service: Service, world: World, logged: io.S
     said = [line for line in lines(logged) if line["message"] == "sync"]
     assert {line["source"] for line in said} == {"authentik", "matrix"}
     assert "secret.test" not in str(said)
+
+
+async def test_a_room_that_was_upgraded(service: Service, world: World) -> None:
+    """Once a sync has seen it, the list of rooms says by which one it was replaced."""
+    old, new = world.homeserver.add_room("Hiking"), world.homeserver.add_room("Hiking")
+    world.homeserver.homes[old].replacement = new
+    await scheduled(service)
+    rooms = (await service.api("GET", "/api/rooms")).json()["items"]
+    assert {room["room_id"]: room["replaced_by"] for room in rooms if room["name"] == "Hiking"} == {old: new, new: ""}

@@ -60,6 +60,11 @@ def test_only_what_muster_reads_is_kept() -> None:
             {"users": {ADA: "50", "@b:b": None}, "invite": "0", "kick": [], "ban": 1e400, "notifications": {}},
             {"users": {ADA: 50}, "events": {}, "invite": 0},
         ),
+        (
+            "m.room.power_levels",
+            {"users": {ADA: 2**64}, "events": {"m.room.message": -(2**60)}, "kick": 2**70, "ban": "9" * 40},
+            {"users": {}, "events": {}},
+        ),
         ("m.space.child", {"via": ["a.test", 1], "suggested": True}, {"via": ["a.test"], "suggested": True}),
         ("m.space.child", {"order": "a"}, {}),
     ],

@@ -9,7 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.domain import cached_users, packing
-from shared.domain.cached_rooms import CREATOR, Members, RoomRow, folded, member_shard, members_name, rooms_name
+from shared.domain.cached_rooms import (
+    CREATOR,
+    NAME,
+    TOPIC,
+    Members,
+    RoomRow,
+    folded,
+    member_shard,
+    members_name,
+    rooms_name,
+)
 from shared.domain.cached_users import Numbers, UserRow
 from shared.ports import StateEvent
 
@@ -105,6 +115,12 @@ def test_a_room_by_its_state() -> None:
     assert (row.join_rule, row.allow, row.parents, row.children) == ("restricted", ("!s",), ("!s",), ("!c",))
     assert [row.power_of(user) for user in ("@bot:x", "@ada:x", "@bee:x", "@cleo:x")] == [CREATOR, CREATOR, 50, 1]
     assert [row.level(name) for name in ("invite", "kick", "ban", "message", "state_default")] == [0, 60, 50, 5, 50]
+
+
+def test_what_is_too_long_is_cut() -> None:
+    """A room's name or topic of 64 KB makes neither the cache nor any list large."""
+    row = folded(RoomRow("!a"), [event("m.room.name", name="n" * 65_000), event("m.room.topic", topic="t" * 65_000)])
+    assert (len(row.name), len(row.topic)) == (NAME, TOPIC)
 
 
 def test_what_is_taken_back() -> None:

@@ -19,7 +19,7 @@ from shared.domain.onboarding import (
     looks_up_presence,
     steps_of,
 )
-from shared.services.actions import ACTIONS, actions_of
+from shared.services.actions import ACTIONS, TABLES, actions_of
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 FULL = Plan(rooms=("!a", "#b/c:d", "!a"), groups=("friends",), indoc="!indoc", closes_invite=True)
@@ -139,6 +139,7 @@ def test_an_end_leaves_no_cause_behind() -> None:
 def test_each_kind_has_its_action_and_entry_point() -> None:
     """No step without somebody to run it, and no entry point runs another one's steps."""
     assert set(ACTIONS) == set(ENTRY_POINTS)
+    assert all(kind in table() for kind, table in TABLES.items())
     for entry_point in set(ENTRY_POINTS.values()):
         assert {ENTRY_POINTS[kind] for kind in actions_of(entry_point)} == {entry_point}
     assert {ENTRY_POINTS[leader] for leader in FOLLOWER} == {ENTRY_POINTS[name] for name in FOLLOWER.values()}

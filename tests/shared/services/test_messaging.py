@@ -6,11 +6,12 @@ import asyncio
 
 import pytest
 
+from shared.domain import ids
 from shared.domain.errors import Refused, TryLater, Unreachable
 from shared.ports import Delete
 from shared.repositories import steps_of
 from shared.services import onboardings
-from shared.services.messaging import SALT, direct_path, salt
+from shared.services.messaging import SALT, salt
 from shared.services.resume import direct_rooms
 from tests.fakes.faulty_documents import Killed
 from tests.world import ADMIN, World, at_home
@@ -96,7 +97,7 @@ async def test_the_record_is_lost() -> None:
     """Without our record the room is found by the alias: the welcome goes into the same one."""
     world, onboarding = await begun()
     await world.once(world.due("hello"))
-    await world.store.write(Delete(direct_path(MEMBER)))
+    await world.store.write(Delete(ids.direct_path(MEMBER)))
     await world.live()
     await at_home(world, onboarding, MEMBER)
     assert len(world.homeserver.called("create_direct_room")) == 2

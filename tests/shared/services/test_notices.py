@@ -11,9 +11,9 @@ from shared.domain.errors import Unreachable
 from shared.domain.onboarding import Onboarding, Step
 from shared.ports import Create, Put, Query
 from shared.services import late_devices, onboardings
+from shared.services.managed import managed, managed_of
 from shared.services.notices import NAME
 from shared.services.resume import direct_rooms
-from shared.services.rooms import managed, managed_of
 from tests.fakes.chat_rooms import FakeRoom
 from tests.fakes.faulty_documents import FaultyDocuments, Killed
 from tests.shared.services.test_encryption import ADA, begun, keys, sealing, texts

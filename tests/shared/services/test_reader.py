@@ -14,7 +14,7 @@ from shared.domain.replies import NEVER, NO_KEY
 from shared.ports import Create, Data, Delete
 from shared.services import reader
 from shared.services.direct_lines import note_joined
-from shared.services.messaging import DirectRoom, direct_path
+from shared.services.messaging import DirectRoom
 from shared.services.position import POSITION
 from shared.services.replies import IN_PLAIN, shown
 from tests.fakes.devices import MemberDevice
@@ -98,7 +98,7 @@ async def test_who_writes_first_is_read_too() -> None:
 async def test_only_the_direct_room_counts_as_joined() -> None:
     """Who comes into the room for what is not encrypted has not joined the direct room by that."""
     world, _ = await welcomed()
-    path = direct_path(ADA)
+    path = ids.direct_path(ADA)
     own = DirectRoom.of(await stored(world, path))
     elsewhere = own.but(room_id="!notice:fake.test")
     assert own.joined
@@ -252,7 +252,9 @@ async def test_a_key_from_somebody_else() -> None:
     world, _ = await welcomed()
     ben = keys(world).add_device(BEN)
     room = keys(world).add_room("Ben's", members={BEN: "join"})
-    await world.store.write(Create(direct_path(BEN), {"v": 1, "matrix_id": BEN, "room_id": room, "encrypted": True}))
+    await world.store.write(
+        Create(ids.direct_path(BEN), {"v": 1, "matrix_id": BEN, "room_id": room, "encrypted": True})
+    )
     bot = keys(world).device_keys[keys(world).user_id][keys(world).device_id]
     claimed = await keys(world).claim_keys({keys(world).user_id: [keys(world).device_id]})
     [key] = claimed["one_time_keys"][keys(world).user_id][keys(world).device_id].values()
@@ -576,7 +578,7 @@ async def test_a_limited_timeline_is_read_back() -> None:
         answer(world, phone, str(number))
     await reader.read(world)
     assert {said for said, _ in await seen(world)} == {str(number) for number in range(12)}
-    document = await world.store.get(direct_path(ADA))
+    document = await world.store.get(ids.direct_path(ADA))
     assert document
     assert document.data["joined"] is False
 
@@ -623,9 +625,9 @@ async def test_ordinary_rooms_are_asked_for_once() -> None:
 async def test_a_direct_room_without_its_record() -> None:
     """Made a moment ago, its record not written yet: known by its alias, it is no ordinary room."""
     world, phone = await welcomed()
-    document = await world.store.get(direct_path(ADA))
+    document = await world.store.get(ids.direct_path(ADA))
     assert document
-    await world.store.write(Delete(direct_path(ADA)))
+    await world.store.write(Delete(ids.direct_path(ADA)))
     answer(world, phone)
     await reader.read(world)
     assert await seen(world) == [(None, NO_KEY)]
