@@ -14,7 +14,7 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from shared.ports import Delete, Directory, Document, Documents, Page, Query, Task, TaskQueue, Write
+from shared.ports import Chat, Delete, Directory, Document, Documents, Page, Query, Task, TaskQueue, Write
 from shared.wiring import Wiring
 
 if TYPE_CHECKING:
@@ -53,6 +53,7 @@ class CountingDocuments:
         deleted = sum(isinstance(write, Delete) for write in writes)
         count("documents written", len(writes) - deleted)
         count("documents deleted", deleted)
+        count("packed bytes", sum(len(getattr(write, "data", {}).get("packed", b"")) for write in writes))
         return await self._inner.write(*writes)
 
     async def query(self, query: Query) -> Page:
@@ -97,6 +98,12 @@ class CountingWiring(Wiring):
     async def _matrix(self) -> MatrixChat:
         chat: Any = await super()._matrix()
         if "send" not in vars(chat.client):  # nio's own client, at the place where it hands a request to aiohttp
+            chat.client.send = counting(chat.client.send, "matrix")
+        return chat  # type: ignore[no-any-return]
+
+    async def watcher(self) -> Chat | None:
+        chat: Any = await super().watcher()
+        if chat and "send" not in vars(chat.client):
             chat.client.send = counting(chat.client.send, "matrix")
         return chat  # type: ignore[no-any-return]
 

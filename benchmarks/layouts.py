@@ -12,17 +12,19 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from msgspec.structs import asdict
 
 from benchmarks.common import ROOT, Figures, Report
-from benchmarks.communities import account
-from benchmarks.sync import CountedDocuments, documents
+from benchmarks.communities import computed, whole
+from benchmarks.sync import store as emulator
+from shared.adapters.authentik_rows import read_account
+from shared.adapters.firestore import FirestoreDocuments
 from shared.domain import cached_users, packing
 from shared.domain.cached_users import UserRow
-from shared.ports import Put, Query
+from shared.ports import Document, Op, Page, Put, Query, Write
 from shared.repositories import every
 from shared.services.user_shards import row_of
 
@@ -61,7 +63,7 @@ async def single(store: Any, rows: list[UserRow]) -> dict[str, Callable[[], Awai
         return found
 
     async def search() -> object:
-        where = [("username", ">=", "ada"), ("username", "<", "adb")]
+        where: list[tuple[str, Op, str]] = [("username", ">=", "ada"), ("username", "<", "adb")]
         found = await store.inner.query(Query("users", where, "username", PAGE))
         store.reads += len(found.items)
         return found
@@ -69,17 +71,31 @@ async def single(store: Any, rows: list[UserRow]) -> dict[str, Callable[[], Awai
     return {"write": write, "load": load, "prefix page": search}
 
 
-class Store(CountedDocuments):
-    async def query(self, query: Query) -> Any:
+class Store:
+    """Counts documents, each one of a batch, and the bytes of what is packed."""
+
+    def __init__(self, inner: FirestoreDocuments) -> None:
+        self.inner, self.reads, self.writes, self.bytes = inner, 0, 0, 0
+
+    async def get_many(self, paths: Sequence[str]) -> list[Document | None]:
+        self.reads += len(paths)
+        return await self.inner.get_many(paths)
+
+    async def write(self, *writes: Write) -> list[str]:
+        self.writes += len(writes)
+        self.bytes += sum(len(getattr(write, "data", {}).get("packed", b"")) for write in writes)
+        return await self.inner.write(*writes)
+
+    async def query(self, query: Query) -> Page:
         return await self.inner.query(query)
 
 
 async def one(layout: str, users: int) -> list[Figures]:
-    rows = [row_of(account(pk)) for pk in range(1, users + 1)]
+    rows = [row_of(read_account(whole(computed(pk)))) for pk in range(1, users + 1)]
     measured: list[Figures] = []
-    async with documents(True) as inner:
-        store = Store(inner)
-        await store.get("users/0")  # the client is made, and connected
+    with emulator(sqlite=False) as found:
+        store = Store(FirestoreDocuments(found["GOOGLE_CLOUD_PROJECT"], emulator_host=found["FIRESTORE_EMULATOR_HOST"]))
+        await store.get_many(["users/0"])  # the client is made, and connected
         for what, work in (await (packed if layout == "packed" else single)(store, rows)).items():
             reads, writes, began, cpu = store.reads, store.writes, time.perf_counter(), time.process_time()
             await work()
@@ -88,6 +104,7 @@ async def one(layout: str, users: int) -> list[Figures]:
             figures |= {"KB": store.bytes / 1024 or None}
             peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
             measured.append({"name": f"{users} {layout}: {what}"} | figures | {"peak MB": peak})
+        await store.inner.close()
     return measured
 
 

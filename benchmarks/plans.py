@@ -3,7 +3,7 @@
     .venv/bin/python -m benchmarks.plans --sizes 10000x500 100000x5000
 
 Everybody is in one group of many, each group has a bundle of twenty rooms, and everybody is where their bundle says,
-but for whom a row tells of. The cache is filled by one process, and each plan is made in another, which knows nothing.
+but for whom a row tells of. The cache is filled by one process; each plan is made in another that knows nothing yet.
 Authentik and the homeserver are computed in that process, their answers without HTTP; documents are SQLite's.
 """
 

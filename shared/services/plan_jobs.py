@@ -18,7 +18,7 @@ from shared.domain import ids
 from shared.domain.errors import Refused
 from shared.domain.jobs import Job
 from shared.domain.onboarding import Step, derived_state
-from shared.domain.plans import Line
+from shared.domain.plans import IN, Line
 from shared.ports import Create, Op, Query, Write
 from shared.repositories import JOBS, PLANS, every, steps_of
 from shared.services.community import each
@@ -126,10 +126,12 @@ async def _undoing(act: Act) -> list[Child]:
 
 def inverse(job: Job, step: Step) -> Line | None:
     """None for what was not done, or needs nothing. Who was only invited is invited again, who had joined as well: only
-    they themselves can join."""
+    they themselves can join. Who had only knocked was never let in, and may knock again."""
     if step.state != "done" or "line" not in step.wanted:
         return None
     before, after = str(step.result.get("before", step.wanted["before"])), str(step.wanted["after"])
+    if step.kind == "removal" and before not in IN:
+        return None
     action: Any = {"room": "remove", "removal": "invite", "level": "level"}[step.kind]
     if step.kind == "level":
         before = str(step.result.get("from", before))
@@ -179,8 +181,8 @@ def _child(act: Act, matrix_id: str, lines: Sequence[Line], number: int) -> Chil
         part_of=parent,
         part=act.step.wanted["part"],
     )
-    undo = {"undo": True} if act.step.wanted.get("undo") else {}
-    return Child(job, [_step(name, line, now, undo) for line in lines])
+    more: dict[str, Any] = {name: act.step.wanted[name] for name in ("undo", "seen") if name in act.step.wanted}
+    return Child(job, [_step(job.id, line, now, more) for line in lines])
 
 
 def _step(job: str, line: Line, now: datetime, more: Mapping[str, Any]) -> Step:

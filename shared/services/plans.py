@@ -40,6 +40,8 @@ TOGETHER = 20
 SCANNED = 10
 """Parts that one page of lines reads, at most."""
 LIFT = "scripts/setup bot"
+NAMED = 10
+"""Matrix ids that one note names."""
 
 
 class Wanted(Struct, frozen=True):
@@ -77,7 +79,7 @@ async def create(ports: Ports, actor: Actor, wanted: Wanted, *, dry_run: bool = 
         revisions={bundle.id: bundle.revision for bundle in held},
         people=len(community.people),
         counts=dict(Counter(line.action for line in lines)),
-        notes=tuple(await _notes(ports, community, lines)),
+        notes=(*_unknown(scope, community), *await _notes(ports, community, lines)),
         sizes=tuple(len(part) for part in parts),
         request=wanted.body,
     )
@@ -146,6 +148,14 @@ async def _rules(ports: Ports) -> Rules:
         protected=frozenset(policy.protected),
         protected_groups=frozenset({policy.admin_group} - {""}),
     )
+
+
+def _unknown(scope: Scope, community: LiveCommunity | CachedCommunity) -> list[str]:
+    """Asked for by their Matrix ids, and nothing is planned for them."""
+    unknown = sorted(scope.matrix_ids - {person.matrix_id for person in community.people})
+    more = f" and {len(unknown) - NAMED} more" if len(unknown) > NAMED else ""
+    known = "is known as no account's Matrix id: nothing is planned for them. POST /api/users/{pk}/onboard names it."
+    return [f"{', '.join(unknown[:NAMED])}{more} {known}"] if unknown else []
 
 
 async def _notes(ports: Ports, community: LiveCommunity | CachedCommunity, lines: Sequence[Line]) -> list[str]:

@@ -112,6 +112,11 @@ async def stop_letters(ports: Ports, people: Sequence[str]) -> None:
                 await ports.documents.write(write)
 
 
+async def offboarded_since(ports: Ports, matrix_id: str, since: datetime) -> bool:
+    query = Query("jobs", [("matrix_id", "==", matrix_id), ("kind", "==", "offboard")])
+    return any(item.data["created_at"] >= since for item in await every(ports.documents, query))
+
+
 async def was_offboarded(ports: Ports, pk: int) -> bool:
     """For accounts without an onboarding: a webhook that comes late is not to bring in whoever was shown out."""
     query = Query("jobs", [("account_pk", "==", pk), ("kind", "==", "offboard")], limit=1)

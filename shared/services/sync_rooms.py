@@ -7,36 +7,24 @@ direct rooms are between a member and the bot: they are in no list, and not in t
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from msgspec import Struct
-from msgspec.structs import replace
-
-from shared.domain import cached_rooms, packing
-from shared.domain.cached_rooms import MEMBER_SHARDS, Members, RoomRow, folded, member_shard, members_name, rooms_name
-from shared.domain.errors import NotFound, Refused
+from shared.domain import packing
+from shared.domain.cached_rooms import MEMBER_SHARDS, Members, RoomRow, member_shard, members_name, rooms_name
+from shared.domain.errors import Refused
 from shared.ports import Chat, StateEvent
 from shared.services import watch_check
 from shared.services.member_ids import MemberIds
+from shared.services.room_reading import LARGE, Home, home, read, read_all
 from shared.services.shards import Run
 
-AT_ONCE = 4
-"""Rooms that are read at the same time: the state of one with 20,000 members takes some 30 MB until it is folded."""
 GROUP = 64
 """Rooms after which the time is looked at: of a slow homeserver a whole shard would take too long."""
 POSITION = "POSITION"
 LOOKED_FOR = 3600.0
 """Seconds for which a process believes what it saw of the device that watches; its token stays the same for as long."""
 Packed = dict[str, tuple[bytes, bytes]]
-
-
-class Home(Struct, frozen=True):
-    """A room with who is in it."""
-
-    row: RoomRow
-    members: Members
 
 
 async def full(run: Run) -> dict[str, Any] | None:
@@ -52,7 +40,7 @@ async def full(run: Run) -> dict[str, Any] | None:
         await _drop(run, shard, mine)
         for start in range(0, len(left), GROUP):
             group = left[start : start + GROUP]
-            await _put(run, shard, await _read_all(chat, group, ids))
+            await _put(run, shard, await read_all(chat, group, await _small(run, shard), ids))
             ids.stage()
             if run.out_of_time() and start + GROUP < len(left):
                 await run.commit(progress=progress | {"shard": shard, "after": group[-1]})
@@ -119,34 +107,9 @@ async def _hidden(run: Run, direct: set[str]) -> set[str]:
     return found
 
 
-async def _read_all(chat: Chat, rooms: Sequence[str], ids: MemberIds) -> dict[str, Home | None]:
-    gate = asyncio.Semaphore(AT_ONCE)
-
-    async def one(room: str) -> Home | None:
-        async with gate:
-            return await _read(chat, room, ids)
-
-    homes = await asyncio.gather(*(one(room) for room in rooms))
-    return dict(zip(rooms, homes, strict=True))
-
-
-async def _read(chat: Chat, room: str, ids: MemberIds) -> Home | None:
-    """None: the bot has been put out of it since it was listed."""
-    try:
-        events = await chat.state(room)
-    except (Refused, NotFound) as error:
-        if getattr(error, "code", "") not in ("M_FORBIDDEN", "M_NOT_FOUND", ""):
-            raise
-        return None
-    return home(Home(RoomRow(room), Members()), events, ids)
-
-
-def home(before: Home, events: Sequence[StateEvent], ids: MemberIds) -> Home:
-    """The room after these events: full and light alike."""
-    changed = {ids.number(user): state for user, state in cached_rooms.memberships(events).items()}
-    members = before.members.after(changed)
-    row = folded(before.row, events)
-    return Home(replace(row, joined=len(members.joined), invited=len(members.invited)), members)
+async def _small(run: Run, shard: int) -> set[str]:
+    """Rooms that are known not to be large."""
+    return {room for room, row in (await rows_in(run, rooms_name(shard))).items() if row.joined <= LARGE}
 
 
 async def _apply(
@@ -163,7 +126,7 @@ async def _apply(
     for room, events in changed.items():
         if member_shard(room) == shard:
             known = Home(rows[room], unpacked(packed[room])) if room in rows and room in packed else None
-            homes[room] = home(known, events, ids) if known else await _read(chat, room, ids)
+            homes[room] = home(known, events, ids) if known else await read(chat, room, ids)
     await _put(run, shard, homes)
 
 

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from benchmarks import cold, encrypted, growth, onboarding, recommend, warm
+from benchmarks import cold, encrypted, growth, onboarding, recommend, sync, warm
 from benchmarks.__main__ import as_json, main
 from benchmarks.common import Figures, Report, median, ratio, shown
 from benchmarks.load import LENGTH
@@ -120,6 +120,26 @@ def test_questions_are_answered() -> None:
     assert [row["name"] for row in report.rows] == ["50 rooms", "500 rooms"]
     for figures in report.rows:
         assert all(number(figures, column) > 0 for column in ("build ms", "short ms", "long ms", "short x FTS5"))
+
+
+@pytest.mark.timeout(240)
+def test_syncs_are_counted() -> None:
+    """Over HTTP, through the real clients, a full sync asks for each page of accounts and each room once; one that finds
+    nothing new makes five calls and writes its state documents alone; what changed is written, and found by a list."""
+    report = sync.run(small=True, repeat=0)
+    by_name = {str(row["name"]).removeprefix(f"{sync.SMALL[0]} "): row for row in report.rows}
+    assert number(by_name["authentik: full"], "calls") == 2 + 1
+    assert number(by_name["matrix: full"], "calls") == 10 + 3
+    quiet = [by_name[f"{source}: light, nothing new"] for source in ("authentik", "matrix")]
+    assert [(row["calls"], row["reads"], row["writes"], row["packed KB"]) for row in quiet] == [
+        (3, 1, 2, 0),
+        (2, 1, 2, 0),
+    ]
+    for source in ("authentik", "matrix"):
+        assert number(by_name[f"{source}: light, changes"], "packed KB") > 0
+        assert number(by_name[f"{source}: full again"], "packed KB") == 0
+    assert number(by_name["search page, cold"], "reads") == 3
+    assert number(by_name["search page, warm"], "reads") == 1
 
 
 def test_the_command_refuses_what_it_does_not_know(capsys: pytest.CaptureFixture[str]) -> None:

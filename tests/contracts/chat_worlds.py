@@ -261,6 +261,15 @@ class SynapseWorld:
             await world.close()
 
 
+class ComputedWorld(SynapseWorld):
+    """The homeserver of the benchmarks, where a token is its user's id."""
+
+    async def user(self) -> str:
+        made = f"@user{next(_numbers)}:{self.domain}"
+        self._tokens[made] = made
+        return made
+
+
 def _limiter(user_id: str) -> str:
     return f"/_synapse/admin/v1/users/{quote(user_id)}/override_ratelimit"
 

@@ -1,29 +1,45 @@
-"""What `Chat` promises of rooms' state and of what changed in it, on the homeserver in memory and on a real Synapse."""
+"""What `Chat` promises of rooms' state and of what changed in it, on the homeserver in memory, on a real Synapse
+and on the one of the benchmarks."""
 
 from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 
+from benchmarks.homes import BOT, DOMAIN
+from benchmarks.neighbours import running
 from shared.adapters.matrix import MatrixChat
 from shared.adapters.matrix_watch import TIMELINE
 from shared.domain.errors import Refused
 from shared.ports import Changes, StateEvent
-from tests.contracts.chat_worlds import FakeWorld, SynapseWorld, World
+from tests.contracts.chat_worlds import ComputedWorld, FakeWorld, SynapseWorld, World
 from tests.contracts.keys_worlds import log_in
+from tests.contracts.synapse_server import Homeserver
 
 pytest_plugins = ("tests.contracts.synapse_server",)
 Known = Mapping[tuple[str, str], Mapping[str, Any]]
 
 
-@pytest.fixture(params=["fake", "synapse"])
+@pytest.fixture(scope="module")
+def computed() -> Iterator[Homeserver]:
+    with running(users=30, rooms=3) as settings:
+        yield Homeserver(settings["MATRIX_HOMESERVER"], BOT, BOT, DOMAIN, "")
+
+
+@pytest.fixture(params=["fake", "synapse", "computed"])
 async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
-    made: World = FakeWorld() if request.param == "fake" else SynapseWorld(request.getfixturevalue("homeserver"))
+    made: World
+    if request.param == "fake":
+        made = FakeWorld()
+    elif request.param == "synapse":
+        made = SynapseWorld(request.getfixturevalue("homeserver"))
+    else:
+        made = ComputedWorld(request.getfixturevalue("computed"))
     yield made
     await made.close()
 

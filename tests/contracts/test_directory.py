@@ -1,4 +1,5 @@
-"""The contract of `Directory`, on the fake and on the adapter; then the adapter against a server that misbehaves."""
+"""The contract of `Directory`, on the fake and on the adapter; then the adapter against a server that misbehaves. What a
+sync asks is held to it on the Authentik of the benchmarks as well."""
 
 from __future__ import annotations
 
@@ -13,6 +14,7 @@ from uuid import uuid4
 
 import pytest
 
+from benchmarks.neighbours import running
 from shared.adapters.authentik import AuthentikDirectory
 from shared.adapters.authentik_check import clock_finding
 from shared.adapters.authentik_permissions import PERMISSIONS
@@ -66,6 +68,15 @@ def bare(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Authentik]:
         yield running
 
 
+@pytest.fixture(scope="module")
+def computed() -> Iterator[str]:
+    with running(users=250, rooms=1) as settings:
+        yield settings["AUTHENTIK_URL"]
+
+
+synced = pytest.mark.parametrize("world", ["fake", "authentik", "computed"], indirect=True)
+
+
 @pytest.fixture(params=["fake", "authentik"])
 async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
     if request.param == "fake":
@@ -78,6 +89,10 @@ async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
             return fake
 
         yield World(fake, lambda itoken, username: fake.enroll(itoken, username), switched)
+        return
+    if request.param == "computed":
+        async with adapter(request.getfixturevalue("computed")) as directory:
+            yield World(directory, lambda *_: None, lambda _: directory)
         return
     server: Authentik = request.getfixturevalue("server")
     bare: Authentik = request.getfixturevalue("bare")
@@ -166,6 +181,7 @@ async def test_an_account_made_by_the_api_did_not_enroll(world: World) -> None:
 # ---------------------------------------------------------------- accounts
 
 
+@synced
 async def test_a_created_account_reads_back(world: World) -> None:
     """What is created is what is read, by pk and by name."""
     made = await person(world.directory, name="José 李", attributes={"signal": "+1"})
@@ -202,6 +218,7 @@ async def test_a_bad_field_is_named(world: World, field: str, value: str) -> Non
     assert [name for name, _ in caught.value.errors] == [field]
 
 
+@synced
 async def test_attributes_are_merged(world: World) -> None:
     """A change keeps the attributes it does not name, and None removes one."""
     made = await person(world.directory, attributes={"kept": 1, "changed": "old", "gone": True})
@@ -210,6 +227,7 @@ async def test_attributes_are_merged(world: World) -> None:
     assert (await world.directory.update_account(made.pk, active=False)).attributes == changed.attributes
 
 
+@synced
 async def test_each_field_is_changed_alone(world: World) -> None:
     """A change touches the named fields only."""
     made = await person(world.directory)
@@ -219,6 +237,7 @@ async def test_each_field_is_changed_alone(world: World) -> None:
     assert (await world.directory.update_account(made.pk)).name == "Eve"
 
 
+@synced
 async def test_a_deleted_account_is_gone(world: World) -> None:
     """Deleting twice is fine; everything else about a deleted account is NotFound."""
     made = await person(world.directory)
@@ -238,6 +257,7 @@ async def test_a_deleted_account_is_gone(world: World) -> None:
             await call
 
 
+@synced
 async def test_accounts_come_in_pages_oldest_first(world: World) -> None:
     """Pages cover everybody once, in the order of joining, and a page out of range is empty."""
     tag = fresh("page")
@@ -252,6 +272,7 @@ async def test_accounts_come_in_pages_oldest_first(world: World) -> None:
     assert (await world.directory.accounts(search=tag, page=9)).items == ()
 
 
+@synced
 async def test_accounts_are_filtered(world: World) -> None:
     """Each filter narrows the list: activity, group, and joined after a moment."""
     tag = fresh("filter")
@@ -270,6 +291,7 @@ async def test_accounts_are_filtered(world: World) -> None:
         await pks(group="no such group")
 
 
+@synced
 async def test_whose_row_was_written_later(world: World) -> None:
     """Who was changed after a moment is found by it; who only came into a group or left one is not."""
     tag = fresh("later")

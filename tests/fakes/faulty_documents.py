@@ -14,11 +14,11 @@ class Killed(BaseException):
 
 class FaultyDocuments:
     """`fail_at(3, error)`: the third write from now raises, and nothing is written; with `after` it is
-    written and only the answer is lost. `writes` and `queries` count them all."""
+    written and only the answer is lost. `writes` and `queries` count them all, `read` and `written` the documents."""
 
     def __init__(self, inner: Documents) -> None:
         self.inner = inner
-        self.writes = self.queries = 0
+        self.writes = self.queries = self.read = self.written = 0
         self._planned: dict[int, tuple[BaseException, bool]] = {}
 
     def fail_at(self, number: int, error: BaseException, *, after: bool = False) -> None:
@@ -30,6 +30,7 @@ class FaultyDocuments:
     async def write(self, *writes: Write) -> list[str]:
         await asyncio.sleep(0)  # others have their turn, as with a real store
         self.writes += 1
+        self.written += len(writes)
         error, after = self._planned.pop(self.writes, (None, False))
         if error and not after:
             raise error
@@ -39,10 +40,12 @@ class FaultyDocuments:
         return versions
 
     async def get(self, path: str) -> Document | None:
+        self.read += 1
         await asyncio.sleep(0)
         return await self.inner.get(path)
 
     async def get_many(self, paths: Sequence[str]) -> list[Document | None]:
+        self.read += len(paths)
         await asyncio.sleep(0)
         return await self.inner.get_many(paths)
 
