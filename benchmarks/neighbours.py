@@ -141,6 +141,10 @@ def _rooms(homeserver: Homeserver, delay: float) -> Iterator[Route]:
 
         return become
 
+    async def whoami(request: Request) -> Any:
+        return {"user_id": _by(request), "device_id": _device(request)}
+
+    yield _route("GET", f"{CLIENT}/account/whoami", whoami, delay)
     yield _route("GET", f"{CLIENT}/joined_rooms", joined, delay)
     yield _route("GET", f"{CLIENT}/rooms/{{room}}/state", state, delay)
     yield _route("GET", f"{CLIENT}/sync", sync, delay)
@@ -160,7 +164,12 @@ def _room(request: Request) -> str:
 
 
 def _by(request: Request) -> str:
-    return request.headers["authorization"].removeprefix("Bearer ")
+    """A token is the user's id, and behind a # the device."""
+    return request.headers["authorization"].removeprefix("Bearer ").partition("#")[0]
+
+
+def _device(request: Request) -> str:
+    return request.headers["authorization"].partition("#")[2] or "SENDS"
 
 
 # ------------------------------------------------------------------ as a process
@@ -194,7 +203,7 @@ def _wait(url: str) -> None:
 def settings(url: str) -> dict[str, str]:
     authentik = {"AUTHENTIK_URL": url, "AUTHENTIK_API_TOKEN": "any"}
     matrix = {"MATRIX_HOMESERVER": url, "MATRIX_USER_ID": BOT, "MATRIX_DOMAIN": DOMAIN, "MATRIX_ACCESS_TOKEN": BOT}
-    return authentik | matrix | {"MATRIX_SYNC_ACCESS_TOKEN": BOT, "MUSTER_ENV": "local"}
+    return authentik | matrix | {"MATRIX_SYNC_ACCESS_TOKEN": f"{BOT}#WATCHES", "MUSTER_ENV": "local"}
 
 
 def main() -> None:
