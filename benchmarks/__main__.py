@@ -12,7 +12,7 @@ from pathlib import Path
 
 from benchmarks.common import Report
 
-NAMES = ("cold", "onboarding", "growth", "warm", "encrypted", "recommend", "sync")
+NAMES = ("cold", "onboarding", "growth", "warm", "encrypted", "recommend", "sync", "plans")
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -46,9 +46,14 @@ async def run(wired: Wiring, onboarding_id: str, *, yes: bool) -> int:
             print("Nothing was deleted.")
             return 1
         print(f"{await forget(wired, ACTOR, found)} documents deleted.")
+        print(LEFT)
         return 0
     finally:
         await wired.documents.close()
+
+
+LEFT = """By themselves go: their account and rooms in the cache with the next syncs, their Matrix id in it with
+the next full one (POST /api/sync {"kind": "full"}); lines of imports and of plans that name them, within 30 days."""
 
 
 def show(found: Traces) -> None:

@@ -11,6 +11,7 @@ from msgspec import Struct
 from pydantic import BaseModel
 from starlette.responses import Response, StreamingResponse
 
+from functions.admin import bundles_models as b
 from functions.admin import categories_models as c
 from functions.admin import imports_models as im
 from functions.admin import models as m
@@ -23,13 +24,13 @@ from shared.services.context import Ports
 from shared.wiring import wiring
 
 router = APIRouter(tags=["export"])
-What = Literal["users", "invites", "onboardings", "rooms", "categories", "jobs", "imports", "audit"]
+What = Literal["users", "invites", "onboardings", "bundles", "rooms", "categories", "jobs", "imports", "audit"]
 JSON: dict[int | str, dict[str, Any]] = {
     200: {"description": "`{items, next_cursor, total}`, as the lists have it", "content": {"application/json": {}}}
 }
 INVITE_COLUMNS = (
-    "label rooms groups email matrix_id expires_at max_uses note sponsor id link code status uses used_by created_at "
-    "created_by settled"
+    "label rooms groups bundles email matrix_id expires_at max_uses note sponsor id link code status uses used_by "
+    "created_at created_by settled"
 ).split()
 USER_COLUMNS = (
     "first_name last_name email username groups interests organization intro signal_number invited_by matrix_id "
@@ -83,6 +84,7 @@ SHAPES: Mapping[What, Shape] = {
     "rooms": Shape(
         lambda room, _: m.room_out(room), "room_id name topic alias encrypted members kind join_rule".split()
     ),
+    "bundles": Shape(lambda bundle, _: b.bundle_out(bundle), list(b.BundleOut.model_fields)),
     "categories": Shape(lambda category, _: c.category_out(category), list(c.CategoryOut.model_fields)),
     "jobs": Shape(lambda job, _: JobSummary.model_validate(job.data()), list(JobSummary.model_fields)),
     "imports": Shape(lambda imported, _: im.import_out(imported), list(im.ImportOut.model_fields)),

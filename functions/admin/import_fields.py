@@ -39,6 +39,7 @@ ALSO = {
     "signal": "signal_number",
     "group": "groups",
     "room": "rooms",
+    "bundle": "bundles",
     "name_of_invite": "label",
 }
 """Other names of a column."""

@@ -17,6 +17,7 @@ from shared.domain.errors import Invalid
 from shared.domain.imports import Kind, Line, OnConflict, reason
 from shared.domain.sheets import joined
 from shared.services import imports
+from shared.services.bundles import granting
 from shared.services.groups import check_grantable
 from shared.services.invites import check_expiry
 from shared.wiring import wiring
@@ -95,7 +96,7 @@ async def no_invite() -> None:
     raise HTTPException(405)
 
 
-BATCH_COLUMNS = ("label", "rooms", "groups", "note", "sponsor")
+BATCH_COLUMNS = ("label", "rooms", "groups", "bundles", "note", "sponsor")
 
 
 async def _lines(wanted: im.BatchInvites) -> list[Line]:
@@ -108,6 +109,7 @@ async def _lines(wanted: im.BatchInvites) -> list[Line]:
     if shared.expires_at:
         check_expiry(shared.expires_at, ports.now())
     await check_grantable(ports, wanted.groups)
+    await granting(ports, wanted.bundles)
     fields = plain(shared)
     cells = {name: _cell(template[name]) for name in BATCH_COLUMNS if template[name]}
     labels = [wanted.label.replace("{n}", str(number)) for number in range(1, wanted.count + 1)]

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from functions.admin.models import Expiry, Groups, JobOut, Label, Line, Listed, Out, Rooms, Strict, Text, Time
+from functions.admin.models import Bundles, Expiry, Groups, JobOut, Label, Line, Listed, Out, Rooms, Strict, Text, Time
 from shared.domain.imports import Import, LineState
 from shared.domain.imports import Line as ImportLine
 from shared.services.imports import Table
@@ -21,6 +21,7 @@ class BatchInvites(Strict):
     label: Label
     rooms: Annotated[Rooms, Field(default_factory=list)]
     groups: Annotated[Groups, Field(default_factory=list)]
+    bundles: Annotated[Bundles, Field(default_factory=list)]
     expires_in_hours: Annotated[float, Field(ge=0.01, le=8784)] | None = None
     expires_at: Expiry | None = None
     note: Text = ""

@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, StringConstraints, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
 
 from functions.admin import models as m
 from shared.domain.plans import Line, Plan
 from shared.services.plan_apply import MAX_AGE
 
 LineId = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[0-9a-f]+$")]
+MOST_LINES = 20_000
+
+
+def _in_words(value: Any, check: ValidatorFunctionWrapHandler) -> Any:
+    """One sentence instead of what is wrong with it as a list, and as a text."""
+    try:
+        return check(value)
+    except ValidationError as error:
+        raise ValueError(f'expected "all", or 1 to {MOST_LINES} ids of lines') from error
+
+
+Lines = Annotated[
+    Annotated[list[LineId], Field(min_length=1, max_length=MOST_LINES)] | Literal["all"], WrapValidator(_in_words)
+]
 Removals = Annotated[int, Field(ge=0, le=1_000_000, description="How many people lose a room: above ten, as typed")]
 
 
@@ -26,7 +40,7 @@ class NewPlan(m.Strict):
 class Apply(m.Strict):
     """`lines`: ids, or "all"."""
 
-    lines: Annotated[list[LineId], Field(min_length=1, max_length=20_000)] | Literal["all"]
+    lines: Lines
     removals: Removals | None = None
 
 

@@ -12,7 +12,7 @@ from functions.admin import removal_models as rm
 from functions.admin import sync_models as s
 from shared.domain.errors import Invalid
 from shared.domain.invites import ATTRIBUTE as INVITE_ATTRIBUTE
-from shared.services import lists, new_users, offboarding, onboardings, users
+from shared.services import lists, new_users, offboarding, onboardings, user_bundles, users
 from shared.wiring import wiring
 
 router = APIRouter(tags=["users"])
@@ -139,6 +139,12 @@ async def offboard_user(
     )
     view = await offboarding.offboard(wiring(), m.actor_of(request), pk, asked, dry_run=dry_run)
     return m.JobStarted(job=m.job_out(view))
+
+
+@router.delete("/users/{pk}/bundles/{bundle_id}", status_code=204)
+async def take_bundle(request: Request, pk: Pk, bundle_id: str, dry_run: m.DryRun = False) -> None:
+    """One that an invite or an admin gave them. Nobody is moved by it: a plan shows who would be."""
+    await user_bundles.take(wiring(), m.actor_of(request), pk, bundle_id, dry_run=dry_run)
 
 
 @router.post("/users/{pk}/onboard", status_code=202)

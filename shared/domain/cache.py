@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, ItemsView, Iterator, Mapping, Sequence
 from functools import cached_property
 
 from shared.domain.cached_rooms import RoomRow, member_shard
@@ -71,7 +71,10 @@ class Rooms:
         return sorted(self.rooms.values(), key=lambda row: (row.name.casefold(), row.room_id))
 
 
-Numbered = Mapping[str, tuple[Sequence[int], Sequence[int]]]
+Pair = tuple[Sequence[int], Sequence[int]]
+Numbered = Mapping[str, Pair]
+STATES = ("join", "invite")
+"""Whose numbers a pair has, in its order."""
 
 
 class Memberships:
@@ -94,6 +97,10 @@ class Memberships:
     def invited_to(self, room_id: str) -> Collection[str]:
         return self._named(self._pair(room_id)[1])
 
+    def states_of(self, room_id: str) -> Mapping[str, str]:
+        """Who has joined or is invited, with "join" or "invite"."""
+        return States(self._pair(room_id), self._ids, self._numbers)
+
     def is_in(self, room_id: str, matrix_id: str) -> bool:
         return _has(self._pair(room_id)[0], self._numbers.get(matrix_id, -1))
 
@@ -103,12 +110,48 @@ class Memberships:
         pairs = (item for shard in self._shards.values() for item in shard.items())
         return [self.rooms[room] for room, (joined, _) in pairs if room in self.rooms and _has(joined, number)]
 
-    def _pair(self, room_id: str) -> tuple[Sequence[int], Sequence[int]]:
+    def _pair(self, room_id: str) -> Pair:
         return self._shards.get(member_shard(room_id), {}).get(room_id, ((), ()))
 
     def _named(self, numbers: Sequence[int]) -> set[str]:
         """A number that an older table does not have is left out."""
         return {self._ids[number] for number in numbers if number < len(self._ids) and self._ids[number]}
+
+
+class States(Mapping[str, str]):
+    """One room's members, as they lie in the cache: of two million memberships no dictionary is made. A number that an
+    older table does not have is nobody's."""
+
+    def __init__(self, states: Pair, ids: Sequence[str], numbers: Mapping[str, int]) -> None:
+        self._states, self._ids, self._by_id = states, ids, numbers
+
+    def __getitem__(self, matrix_id: str) -> str:
+        number = self._by_id[matrix_id]
+        for state, numbers in zip(STATES, self._states, strict=True):
+            if _has(numbers, number):
+                return state
+        raise KeyError(matrix_id)
+
+    def __iter__(self) -> Iterator[str]:
+        return (matrix_id for matrix_id, _ in self.pairs())
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def items(self) -> ItemsView[str, str]:
+        return _Items(self)
+
+    def pairs(self) -> Iterator[tuple[str, str]]:
+        """Without looking each of them up again."""
+        for state, numbers in zip(STATES, self._states, strict=True):
+            yield from ((self._ids[each], state) for each in numbers if each < len(self._ids) and self._ids[each])
+
+
+class _Items(ItemsView[str, str]):
+    _mapping: States
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        return self._mapping.pairs()
 
 
 def _has(numbers: Sequence[int], number: int) -> bool:

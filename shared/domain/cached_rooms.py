@@ -32,8 +32,8 @@ class Event(Protocol):
 
 class RoomRow(Struct, frozen=True, omit_defaults=True):
     """What a room's state says. `levels`: of m.room.power_levels, where they are not the default; None: there is no
-    such event. `allow`: spaces whose members may join a restricted room. `replacement`: where a tombstone leads.
-    `joined`, `invited`: how many."""
+    such event. `allow`: spaces whose members may join a restricted room, in the event's order. `replacement`: where a
+    tombstone leads. `joined`, `invited`: how many."""
 
     room_id: str
     name: str = ""
@@ -54,13 +54,20 @@ class RoomRow(Struct, frozen=True, omit_defaults=True):
     invited: int = 0
 
     def level(self, name: str) -> int:
-        """What the room asks for: "invite", "kick", "ban", "message", "state_default"."""
+        """What the room asks for: "invite", "kick", "ban", "message", "state_default"; "change": of power levels."""
+        if name == "change":
+            return (self.levels or {}).get(name, self.level("state_default"))
         return (self.levels or {}).get(
             name, DEFAULTS[name] if self.levels is not None or name != "state_default" else 0
         )
 
+    @property
+    def rules_all(self) -> bool:
+        """Whether creators are above every level: from version 12 on."""
+        return self.version.isdigit() and int(self.version) >= 12
+
     def power_of(self, user_id: str) -> int:
-        if user_id in self.creators and _rules_all(self.version):
+        if user_id in self.creators and self.rules_all:
             return CREATOR
         if self.levels is None:
             return 100 if user_id in self.creators else 0
@@ -69,10 +76,6 @@ class RoomRow(Struct, frozen=True, omit_defaults=True):
 
 DEFAULTS = {"invite": 0, "kick": 50, "ban": 50, "message": 0, "state_default": 50, "users_default": 0}
 LEVELS = ("invite", "kick", "ban", "state_default", "users_default")
-
-
-def _rules_all(version: str) -> bool:
-    return version.isdigit() and int(version) >= 12
 
 
 def folded(row: RoomRow, events: Iterable[Event]) -> RoomRow:
@@ -109,12 +112,16 @@ def _power(content: Mapping[str, Any]) -> dict[str, Any]:
         return {"levels": None, "users": {}}
     levels = {name: int(content[name]) for name in LEVELS if name in content and content[name] != DEFAULTS[name]}
     message = int((content.get("events") or {}).get("m.room.message", content.get("events_default", 0)))
-    return {"levels": levels | ({"message": message} if message else {}), "users": dict(content.get("users") or {})}
+    change = int((content.get("events") or {}).get("m.room.power_levels", content.get("state_default", 50)))
+    levels |= {"message": message} if message else {}
+    levels |= {"change": change} if change != int(content.get("state_default", 50)) else {}
+    return {"levels": levels, "users": dict(content.get("users") or {})}
 
 
 def _join_rules(content: Mapping[str, Any]) -> dict[str, Any]:
-    allowed = [str(rule["room_id"]) for rule in content.get("allow") or () if rule.get("room_id")]
-    return {"join_rule": str(content.get("join_rule") or "invite"), "allow": tuple(sorted(allowed))}
+    rules = [rule for rule in content.get("allow") or () if rule.get("type") == "m.room_membership"]
+    allowed = dict.fromkeys(str(rule["room_id"]) for rule in rules if rule.get("room_id"))
+    return {"join_rule": str(content.get("join_rule") or "invite"), "allow": tuple(allowed)}
 
 
 READERS: dict[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {

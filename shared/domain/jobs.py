@@ -11,6 +11,8 @@ from shared.domain.records import Record
 
 STAGES = ("deactivate", "removal_message", "removal")
 """Of a job that takes somebody out: what comes after what. The next begins when the one before has ended in any way."""
+MOST_ROOMS = 440
+"""That a job takes somebody out of: it is one batch, which holds 500 writes, and so is the beginning of its stage."""
 
 
 class Job(Record, frozen=True, kw_only=True):
@@ -59,6 +61,18 @@ def leaving_steps(job: Job, where: Mapping[str, Iterable[str]]) -> list[Step]:
         steps += [_removal(job, member, room) for room in dict.fromkeys(rooms)]
     first = next((stage for stage in STAGES if any(step.kind == stage for step in steps)), "")
     return [step if step.kind == first else step.but(state="pending", due_at=None) for step in steps]
+
+
+def fitting(where: Mapping[str, Sequence[str]]) -> tuple[dict[str, Sequence[str]], list[str]]:
+    """Of the rooms of each Matrix id as many as one job can hold, and a note where there are more."""
+    cut: dict[str, Sequence[str]] = {}
+    for member, rooms in where.items():
+        cut[member] = rooms[: MOST_ROOMS - sum(map(len, cut.values()))]
+    more = sum(map(len, where.values())) - sum(map(len, cut.values()))
+    words = (
+        f"they are in {more} more rooms than the {MOST_ROOMS} that one job can hold: ask again once this one is done"
+    )
+    return cut, [words] if more else []
 
 
 def _removal(job: Job, member: str, room: str) -> Step:

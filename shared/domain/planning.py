@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from msgspec.structs import replace
+
 from shared.domain import ids
 from shared.domain.bundles import Bundle, highest
 from shared.domain.plans import IN, INSIDE, Action, Community, Line, Person, Place, Rules, Scope
@@ -21,8 +23,24 @@ MOST = 2**31
 def plan(bundles: Sequence[Bundle], community: Community, rules: Rules, scope: Scope | None = None) -> list[Line]:
     """Lines person by person, in the order of their Matrix ids; of one person by room."""
     planner = _Planner(bundles, community, rules, scope or Scope())
-    people = sorted({person.matrix_id: person for person in community.people}.values(), key=lambda who: who.matrix_id)
-    return [line for person in people for line in planner.lines(person)]
+    people = _each_once(community.people)
+    return [line for name in sorted(people) for line in planner.lines(people[name])]
+
+
+def _each_once(people: Iterable[Person]) -> dict[str, Person]:
+    """Of several accounts with one Matrix id those count that are active: a duplicate that somebody has deactivated
+    costs nobody their rooms."""
+    found: dict[str, Person] = {}
+    for person in people:
+        known = found.get(person.matrix_id)
+        found[person.matrix_id] = _as_one(known, person) if known else person
+    return found
+
+
+def _as_one(first: Person, second: Person) -> Person:
+    if first.active != second.active:
+        return first if first.active else second
+    return replace(first, groups=first.groups | second.groups, bundles=first.bundles | second.bundles)
 
 
 class _Holders:
@@ -210,7 +228,8 @@ class _Planner:
 
     def _line(self, action: Action, person: Person, room: str, before: str, after: str, reason: str) -> Line:
         name = ids.digest("line", action, person.matrix_id, room, before, after, length=16)
-        return Line(name, action, person.matrix_id, person.username, room, self._name(room), before, after, reason)
+        said = (room, self._name(room), before, after, reason)
+        return Line(name, action, person.matrix_id, person.username, *said, person.onboarding)
 
 
 def _by_what(person: Person, bundles: Iterable[Bundle]) -> str:

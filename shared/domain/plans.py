@@ -56,13 +56,14 @@ class Place(Protocol):
 
 class Person(Struct, frozen=True):
     """`groups`: of Authentik, by name and by uuid. `bundles`: given by an invite or an admin. Who is not `active` has
-    no bundle at all."""
+    no bundle at all. `onboarding`: the id of theirs, whether or not it ever began."""
 
     matrix_id: str
     username: str
     groups: frozenset[str] = frozenset()
     bundles: frozenset[str] = frozenset()
     active: bool = True
+    onboarding: str = ""
 
 
 class Community(Protocol):
@@ -94,7 +95,8 @@ class Rules(Struct, frozen=True):
 
 
 class Line(Struct, frozen=True):
-    """`before` and `after`: memberships, or levels as text. `keep`: nothing to do, and why it is not done."""
+    """`before` and `after`: memberships, or levels as text. `keep`: nothing to do, and why it is not done.
+    `onboarding`: by which the member is looked at again when the plan is applied."""
 
     id: str
     action: Action
@@ -105,6 +107,7 @@ class Line(Struct, frozen=True):
     before: str
     after: str
     reason: str
+    onboarding: str = ""
 
 
 class Scope(Struct, frozen=True):

@@ -18,6 +18,8 @@ PLACES: Mapping[str, str] = {
     "hours": "in the template `indoc`: the hours from the nudge to the removal",
 }
 """What a template may name in braces."""
+INDOC = "indoc"
+"""The template whose texts the clock of INDOC uses, where an admin has stored one."""
 LONGEST = 500
 """Characters of a reason as it is sent: every member of the room can read it."""
 _PLACE = re.compile(r"\{([^{}\s]{1,40})\}")
@@ -35,11 +37,13 @@ class RemovalReason(Record, frozen=True, kw_only=True):
     updated_by: str = ""
 
 
-def checked(text: str, field: str) -> str:
-    """Raises `Invalid` on the field for a place that nothing is known for: it would be sent as it stands."""
-    unknown = sorted(set(_PLACE.findall(text)) - set(PLACES))
+def checked(text: str, field: str, template: str = "") -> str:
+    """Raises `Invalid` on the field for a place that nothing is known for: it would be sent as it stands, or empty.
+    `template`: the id of the one that the text is of."""
+    places = [name for name in PLACES if name != "hours" or template == INDOC]
+    unknown = sorted(set(_PLACE.findall(text)) - set(places))
     if unknown:
-        names = ", ".join(f"{{{name}}}" for name in PLACES)
+        names = ", ".join(f"{{{name}}}" for name in places)
         raise Invalid.field(field, f"{{{unknown[0]}}} is not known; expected {names}")
     return text
 

@@ -1,6 +1,6 @@
 """Who is where, read live: the rooms that bundles name, who is in them, and everybody's account.
 
-For communities that can be read within a request. A larger one needs the directory's cache.
+For communities that can be read within a request. Of a larger one the cache knows: `shared.services.cached_community`.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeVar
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from shared.domain import ids, members
 from shared.domain.bundles import Bundle
@@ -31,6 +32,10 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
+class TooLarge(Conflict):
+    """It cannot be read at once."""
+
+
 class LivePlace(Struct, frozen=True):
     name: str
     kind: str
@@ -45,16 +50,20 @@ class LiveCommunity(Struct, frozen=True):
     rooms: Mapping[str, LivePlace]
     people: Sequence[Person]
     missing: Sequence[str] = ()
+    notes: Sequence[str] = ()
 
     def members_of(self, room_id: str) -> Mapping[str, str]:
         return self.rooms[room_id].members
 
 
 async def live(ports: Ports, bundles: Sequence[Bundle]) -> LiveCommunity:
-    """Raises `Conflict` for a community that is too large to be read at once."""
+    """Raises `TooLarge` before anything is read but the number of accounts."""
     wanted = list(dict.fromkeys(room for bundle in bundles for room in bundle.rooms))
     if len(wanted) > MOST_ROOMS:
-        raise Conflict(f"bundles name {len(wanted)} rooms; {MOST_ROOMS} can be read at once", "Name fewer.")
+        raise TooLarge(f"bundles name {len(wanted)} rooms; {MOST_ROOMS} can be read at once", "Name fewer.")
+    total = (await (await ports.directory()).accounts(size=1)).total
+    if total > MOST_PEOPLE:
+        raise TooLarge(f"there are {total} accounts; {MOST_PEOPLE} can be read at once")
     chat = await ports.chat()
     places, people = await asyncio.gather(_places(chat, wanted), everybody(ports))
     spaces = {space for place in places.values() for space in place.entry.rooms} - set(places)
@@ -83,14 +92,13 @@ async def everybody(ports: Ports) -> list[Person]:
     page: int | None = 1
     while page:
         accounts = await directory.accounts(page=page, size=100)
-        if accounts.total > MOST_PEOPLE:
-            raise Conflict(f"there are {accounts.total} accounts; {MOST_PEOPLE} can be read at once")
-        people += await _known(ports, accounts.items)
+        people += await known(ports, accounts.items)
         page = accounts.next_page
     return people
 
 
-async def _known(ports: Ports, accounts: Sequence[Account]) -> list[Person]:
+async def known(ports: Ports, accounts: Sequence[Account]) -> list[Person]:
+    """Those of these accounts whose Matrix id is known. Two documents are read of each."""
     onboardings = [ONBOARDINGS.path(ids.onboarding_id(account.uid)) for account in accounts]
     vouched = [matrix_ids.path_of(account.uid) for account in accounts]
     found = await ports.documents.get_many([*onboardings, *vouched]) if accounts else []
@@ -100,16 +108,27 @@ async def _known(ports: Ports, accounts: Sequence[Account]) -> list[Person]:
 
 
 def _person(ports: Ports, account: Account, begun: Document | None, vouch: Document | None) -> Person:
-    """Their Matrix id as an onboarding of theirs would have it."""
     onboarding = Onboarding.of(begun.data) if begun else None
-    given = (onboarding.matrix_id if onboarding else "") or (str(vouch.data["matrix_id"]) if vouch else "")
+    vouched = str(vouch.data["matrix_id"]) if vouch else ""
     claimed = str(account.attributes.get(MATRIX_ATTRIBUTE) or "")
-    return Person(
-        given or members.identify(account.username, ports.policy.domain, claimed=claimed).matrix_id,
+    plain = Person(
+        members.identify(account.username, ports.policy.domain, claimed=claimed).matrix_id,
         account.username,
         frozenset((*account.groups, *account.group_pks)),
-        frozenset(onboarding.bundles if onboarding else ()),
-        account.active and (onboarding is None or onboarding.hold not in OUT),
+        active=account.active,
+        onboarding=ids.onboarding_id(account.uid),
+    )
+    return person_of(plain, onboarding, vouched)
+
+
+def person_of(plain: Person, onboarding: Onboarding | None, vouched: str) -> Person:
+    """Their Matrix id as an onboarding of theirs would have it. `plain`: as the account alone says."""
+    given = (onboarding.matrix_id if onboarding else "") or vouched
+    return replace(
+        plain,
+        matrix_id=given or plain.matrix_id,
+        bundles=frozenset(onboarding.bundles if onboarding else ()),
+        active=plain.active and (onboarding is None or onboarding.hold not in OUT),
     )
 
 

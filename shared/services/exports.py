@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from shared.domain.audit import audit
 from shared.ports import Query
-from shared.repositories import AUDIT, CATEGORIES, IMPORTS, INVITES, JOBS, ONBOARDINGS, Repository, audit_write
+from shared.repositories import AUDIT, BUNDLES, CATEGORIES, IMPORTS, INVITES, JOBS, ONBOARDINGS, Repository, audit_write
 from shared.services.context import Actor, Ports
 from shared.services.managed import managed
 
@@ -64,6 +64,7 @@ SOURCES: Mapping[str, Callable[[Ports], Pages]] = {
     "users": users,
     "invites": records(INVITES, "created_at"),
     "onboardings": records(ONBOARDINGS, "created_at"),
+    "bundles": records(BUNDLES, "created_at"),
     "rooms": rooms,
     "categories": records(CATEGORIES, "created_at"),
     "jobs": records(JOBS, "created_at"),

@@ -13,10 +13,12 @@ from typing import TypeVar
 from msgspec import Struct
 
 from shared.domain import members
-from shared.domain.errors import Refused
+from shared.domain.cached_users import UserRow
+from shared.domain.errors import Invalid, Refused
 from shared.domain.imports import Kind, Line, OnConflict, stopped
 from shared.ports import Account, Query, Room
 from shared.repositories import INVITES, every
+from shared.services import bundles, lists
 from shared.services.context import Ports
 from shared.services.groups import all_groups, find, is_guarded
 from shared.services.managed import managed, room_id_of
@@ -25,23 +27,30 @@ T = TypeVar("T")
 AT_ONCE = 8
 PAGE = 100
 """Authentik's largest."""
+FRESH = 600.0
+"""Seconds: an account that came since is found when its line is made."""
 
 
 class Known(Struct, frozen=True):
-    """What stands against a group, a room, a username or an e-mail address (casefolded); nothing against the others."""
+    """What stands against a group, a room, a bundle, a username or an e-mail address (casefolded); nothing against the
+    others."""
 
     groups: dict[str, str]
     rooms: dict[str, str]
+    bundles: dict[str, str]
     usernames: dict[str, str]
     emails: dict[str, str]
 
 
 async def checked(ports: Ports, kind: Kind, lines: Sequence[Line], on_conflict: OnConflict) -> list[Line]:
     """Each line `pending`, or `failed`, `skipped` or `left` with cause and fix. Changes nothing."""
-    groups, rooms, taken = await asyncio.gather(
-        _groups(ports, _named(lines, "groups")), _rooms(ports, _named(lines, "rooms")), _taken(ports, kind, lines)
+    groups, rooms, given, taken = await asyncio.gather(
+        _groups(ports, _named(lines, "groups")),
+        _rooms(ports, _named(lines, "rooms")),
+        _bundles(ports, _named(lines, "bundles")),
+        _taken(ports, kind, lines),
     )
-    known = Known(groups, rooms, *taken)
+    known = Known(groups, rooms, given, *taken)
     judged = [_judged(line, kind, known, on_conflict) for line in lines]
     return stopped(judged) if on_conflict == "stop" else judged
 
@@ -70,6 +79,7 @@ def _refused(line: Line, kind: Kind, known: Known) -> list[tuple[str, str]]:
     username = line.fields.get("username", "")
     errors = [("rooms", known.rooms[name]) for name in line.fields.get("rooms", ()) if name in known.rooms]
     errors += [("groups", known.groups[name]) for name in line.fields.get("groups", ()) if name in known.groups]
+    errors += [("bundles", known.bundles[name]) for name in line.fields.get("bundles", ()) if name in known.bundles]
     if kind == "users" and username and not members.USERNAME.fullmatch(username):
         errors.append(("username", members.USERNAME_FORM))
     return errors
@@ -94,12 +104,15 @@ async def _groups(ports: Ports, names: Sequence[str]) -> dict[str, str]:
 
 
 async def _rooms(ports: Ports, names: Sequence[str]) -> dict[str, str]:
-    """A room that the bot is not in is one that it can invite nobody to."""
+    """A room that the bot is not in is one that it can invite nobody to. Those that the cache does not have are looked
+    for once more, live."""
     if not names:
         return {}
-    ours = await managed(ports)
-    answers = await _each(names, lambda name: _against_room(ports, name, ours))
-    return {name: answer for name, answer in zip(names, answers, strict=True) if answer}
+    cached = {name for room in (await lists.rooms(ports)).rooms for name in (room.room_id, room.alias)}
+    asked = [name for name in names if name not in cached]
+    ours = await managed(ports) if asked else []
+    answers = await _each(asked, lambda name: _against_room(ports, name, ours))
+    return {name: answer for name, answer in zip(asked, answers, strict=True) if answer}
 
 
 async def _against_room(ports: Ports, name: str, ours: Sequence[Room]) -> str:
@@ -112,10 +125,22 @@ async def _against_room(ports: Ports, name: str, ours: Sequence[Room]) -> str:
     return "" if room_id in {room.room_id for room in ours} else f"the bot is not in the room {name}"
 
 
+async def _bundles(ports: Ports, names: Sequence[str]) -> dict[str, str]:
+    async def against(name: str) -> str:
+        try:
+            await bundles.granting(ports, [name])
+        except Invalid as error:
+            return "; ".join(message for _, message in error.errors)
+        return ""
+
+    answers = await _each(names, against)
+    return {name: answer for name, answer in zip(names, answers, strict=True) if answer}
+
+
 async def _taken(ports: Ports, kind: Kind, lines: Sequence[Line]) -> tuple[dict[str, str], dict[str, str]]:
     """Usernames and e-mail addresses that are somebody's already; of invites, also of who is invited."""
     usernames = {line.fields["username"] for line in lines if line.fields.get("username")}
-    emails = {line.fields["email"] for line in lines if line.fields.get("email")}
+    emails = {line.fields["email"].casefold() for line in lines if line.fields.get("email")}
     found = await _accounts(ports, usernames, emails) if usernames or emails else []
     named = {account.username: f"the username {account.username!r} is taken" for account in found}
     invited = await _invited(ports) if kind == "invites" and emails else {}
@@ -123,12 +148,16 @@ async def _taken(ports: Ports, kind: Kind, lines: Sequence[Line]) -> tuple[dict[
     return named, invited | there
 
 
-def has_account(account: Account) -> str:
+def has_account(account: Account | UserRow) -> str:
     return f"{account.email} has an account already: {account.username}"
 
 
-async def _accounts(ports: Ports, usernames: set[str], emails: set[str]) -> list[Account]:
-    """Everybody page by page, or one question for each name: whichever are fewer calls."""
+async def _accounts(ports: Ports, usernames: set[str], emails: set[str]) -> Sequence[Account | UserRow]:
+    """Those of the cache, where it is fresh. Else everybody page by page, or one question for each name: whichever are
+    fewer calls."""
+    known = await lists.fresh_users(ports, FRESH)
+    if known is not None:
+        return [row for row in known if row.username in usernames or row.email.casefold() in emails]
     directory = await ports.directory()
     first = await directory.accounts(size=PAGE)
     pages = math.ceil(first.total / PAGE)

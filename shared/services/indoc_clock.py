@@ -17,7 +17,7 @@ from shared.domain import messages
 from shared.domain.errors import Invalid, Outpaced
 from shared.domain.indoc import Clock, Pause, Stay, nudged_at, pause_path, stay_id
 from shared.domain.onboarding import Step
-from shared.domain.removals import LONGEST, filled, values_for
+from shared.domain.removals import INDOC, LONGEST, filled, values_for
 from shared.ports import Create, Document, Put, Resident, Write
 from shared.repositories import REMOVAL_REASONS, Stored
 from shared.services.context import Ports, note
@@ -44,8 +44,6 @@ from shared.services.rooms import looked, remove
 from shared.services.steps import Act, Done, Ending, Skipped
 from shared.services.tasks import change_parent, enqueue
 
-TEMPLATE = "indoc"
-"""The removal reason whose texts are used, where an admin has stored one."""
 REASON = "Nobody has taken you in yet. You are welcome to come back at any time."
 NUDGE = (
     "you have been in this entry room for a while, and nobody has taken you in yet. Use the link of your invite, or "
@@ -239,7 +237,7 @@ async def _too_early(act: Act, stay: Stay) -> str:
 
 async def _texts(ports: Ports, stay: Stay) -> tuple[str, str]:
     """The reason of the removal and the text of the nudge."""
-    stored = await REMOVAL_REASONS.find(ports.documents, TEMPLATE)
+    stored = await REMOVAL_REASONS.find(ports.documents, INDOC)
     reason, text = (stored.record.reason, stored.record.message) if stored else ("", "")
     policy = ports.policy
     values = values_for(stay.matrix_id, "", stay.name, policy.domain, ports.now())

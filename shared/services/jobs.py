@@ -10,7 +10,7 @@ from msgspec import Struct
 from shared.domain import ids, members
 from shared.domain.audit import audit
 from shared.domain.errors import Conflict, Invalid, Outpaced
-from shared.domain.jobs import Job, job_steps, leaving_steps
+from shared.domain.jobs import Job, fitting, job_steps, leaving_steps
 from shared.domain.members import MemberId
 from shared.domain.onboarding import OnboardingState, Step, derived_state
 from shared.ports import Create, Op
@@ -81,8 +81,13 @@ async def _removal(ports: Ports, job: Job, member: MemberId, wanted: Wanted) -> 
         who = await onboarding_of(ports, member)
     asked = Words(wanted.reason, words.template, words.message, words.required)
     reason, message = await worded(ports, asked, member, who.username if who else "", who.name if who else "")
-    rooms = wanted.rooms or tuple(room.room_id for room in await managed_of(ports, member))
-    job = job.but(reason=reason, message=message if rooms else "", message_required=words.required)
+    rooms, notes = wanted.rooms, list[str]()
+    if not rooms:
+        where, notes = fitting({member: [room.room_id for room in await managed_of(ports, member)]})
+        rooms = tuple(where[member])
+        notes += [] if rooms else ["they are in none of the bot's rooms: there is nothing to take them out of"]
+    said = message if rooms else ""
+    job = job.but(reason=reason, message=said, message_required=words.required, notes=tuple(notes))
     return job, leaving_steps(job, {member: rooms})
 
 

@@ -99,6 +99,13 @@ def room_of(row: RoomRow) -> Room:
     )
 
 
+async def fresh_users(ports: Ports, seconds: float) -> Users | None:
+    """The cache, where it is no older than that, and than what this process has changed since."""
+    known = await _users(ports, started=False)
+    age = known.sync.age(ports.now()) if known else None
+    return known if age is not None and age <= seconds else None
+
+
 async def _users(ports: Ports, *, started: bool) -> Users | None:
     """None: there is no cache, or only one from before our own last change; but a list that was begun goes on."""
     known, changed = await cache.users(ports), await touched_at(ports, "authentik")

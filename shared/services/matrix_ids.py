@@ -25,7 +25,8 @@ async def vouched(ports: Ports, uid: str) -> str:
 async def vouch(ports: Ports, actor: Actor, uid: str, matrix_id: str) -> str:
     """The one that counts: this one, or another that was vouched for before and stays. Raises `Invalid`."""
     now, checked = ports.now(), member_id(matrix_id)
-    data = {"v": 1, "matrix_id": checked, "by": actor.name, "at": now}
+    onboarding = ids.onboarding_id(uid)
+    data = {"v": 1, "matrix_id": checked, "onboarding": onboarding, "by": actor.name, "at": now}
     record = audit(now, actor.name, "matrix_id.vouch", uid, source=actor.source, detail={"matrix_id": checked})
     with contextlib.suppress(Outpaced):
         await ports.documents.write(Create(path_of(uid), data), audit_write(record))

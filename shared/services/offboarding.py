@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from shared.domain import ids, members
 from shared.domain.errors import NotFound, Refused
-from shared.domain.jobs import Job, leaving_steps
+from shared.domain.jobs import Job, fitting, leaving_steps
 from shared.domain.members import MemberId
 from shared.domain.onboarding import ON_MATRIX, Onboarding, Step, derived_state
 from shared.ports import Account
@@ -26,8 +26,9 @@ from shared.services.jobs import JobView, begun, job_id, repeated
 from shared.services.managed import managed_of, room_id_of
 from shared.services.matrix_ids import vouched
 from shared.services.removals import Words, all_foreseen, refuse_the_bot, worded
-from shared.services.stopping import open_steps, stop_invites, stop_letters, stop_onboarding
+from shared.services.stopping import inviting_steps, open_steps, stop_invites, stop_letters, stop_onboarding
 from shared.services.users import no_superuser
+from shared.services.where import seen_invited
 
 STILL_RUNNING = timedelta(seconds=60)
 """A step that is being done cannot be called back; it ends within 50 seconds. Removals come after it."""
@@ -45,12 +46,14 @@ class Wanted(Struct, frozen=True):
 
 
 class _Leaver(Struct, frozen=True):
-    """`steps`: of their onboarding, as they stand. `people`: their Matrix ids, the first the one that is written to."""
+    """`steps`: of their onboarding, as they stand. `people`: their Matrix ids, the first the one that is written to.
+    `invited_by`: for each of them the steps that have invited them, or still may: of the onboarding, and of jobs."""
 
     account: Account
     onboarding: Onboarding | None
     steps: Sequence[Step]
     people: Sequence[MemberId]
+    invited_by: Mapping[str, Sequence[Step]]
     notes: Sequence[str]
 
 
@@ -64,8 +67,9 @@ async def offboard(ports: Ports, actor: Actor, pk: int, wanted: Wanted, *, dry_r
     leaver = await _leaver(ports, pk, wanted)
     account, main = leaver.account, (leaver.people[0] if leaver.people else "")
     reason, message = await worded(ports, wanted.words, main, account.username, account.name)
-    where = await _where(ports, leaver, wanted.keep_rooms)
-    now, running = ports.now(), [s for s in open_steps(leaver.steps) if s.state == "running" and s.kind in ON_MATRIX]
+    where, more = fitting(await _where(ports, leaver, wanted.keep_rooms))
+    now, inviting = ports.now(), [step for steps in leaver.invited_by.values() for step in steps]
+    running = [s for s in open_steps([*leaver.steps, *inviting]) if s.state == "running" and s.kind in ON_MATRIX]
     job = Job(
         id=name,
         kind="offboard",
@@ -78,7 +82,7 @@ async def offboard(ports: Ports, actor: Actor, pk: int, wanted: Wanted, *, dry_r
         message=message,
         message_required=wanted.words.required,
         not_before=now + STILL_RUNNING if running else None,
-        notes=tuple(leaver.notes),
+        notes=(*leaver.notes, *more),
     )
     steps = leaving_steps(job, where)
     if dry_run:
@@ -102,7 +106,10 @@ async def _leaver(ports: Ports, pk: int, wanted: Wanted) -> _Leaver:
     stopping = [step.name for step in open_steps(steps)]
     if stopping:
         notes.append(f"what was open of their onboarding stops: {', '.join(stopping)}")
-    return _Leaver(account, onboarding, steps, people, notes)
+    invited_by: dict[str, list[Step]] = {person: await inviting_steps(ports, person) for person in people}
+    if onboarding and onboarding.matrix_id in invited_by:
+        invited_by[onboarding.matrix_id] += [step for step in steps if step.kind == "room"]
+    return _Leaver(account, onboarding, steps, people, invited_by, notes)
 
 
 async def _people(
@@ -127,31 +134,35 @@ async def _people(
 
 
 async def _where(ports: Ports, leaver: _Leaver, keep: Sequence[str]) -> Mapping[str, list[str]]:
-    """For each of their ids the rooms: those that they have joined, live, and those of their onboarding that they are
-    invited to, or may be by a step that is running."""
+    """For each of their ids the rooms: those that they have joined, live, and those that they are invited to, or may be
+    by a step that is running: by their onboarding, by a job, or as the last sync has seen."""
     kept = {await room_id_of(ports, room) for room in keep}
     where: dict[str, list[str]] = {}
     for person in leaver.people:
         rooms = [room.room_id for room in await managed_of(ports, person)]
-        if leaver.onboarding and person == leaver.onboarding.matrix_id:
-            rooms += await _invited(ports, person, leaver.steps, set(rooms))
+        seen = await seen_invited(ports, person)
+        rooms += await _invited(ports, person, leaver.invited_by[person], seen, set(rooms))
         where[person] = [room for room in dict.fromkeys(rooms) if room not in kept]
     return where
 
 
-async def _invited(ports: Ports, person: str, steps: Sequence[Step], known: set[str]) -> list[str]:
+async def _invited(ports: Ports, person: str, steps: Sequence[Step], seen: Sequence[str], known: set[str]) -> list[str]:
+    """Each looked at live, unless an invite may be on its way."""
     gate = asyncio.Semaphore(AT_ONCE)
+    rooms = {str(step.result.get("room_id") or step.room): False for step in steps if step.kind == "room"}
+    rooms |= dict.fromkeys(seen, False)
+    rooms |= {step.room: True for step in steps if step.kind == "room" and step.state == "running"}
 
-    async def one(step: Step) -> str | None:
+    async def one(room: str, coming: bool) -> str | None:
         async with gate:
             try:
-                room_id = str(step.result.get("room_id") or await room_id_of(ports, step.room))
-                if step.state == "running" or room_id in known:
+                room_id = await room_id_of(ports, room)
+                if coming or room_id in known:
                     return room_id
                 there = await (await ports.chat()).membership(room_id, person)
             except (Refused, NotFound):
                 return None  # the bot is not in it, and has invited nobody to it
         return room_id if there and there.state in ("invite", "knock", "join") else None
 
-    found = await asyncio.gather(*(one(step) for step in steps if step.kind == "room"))
+    found = await asyncio.gather(*(one(room, coming) for room, coming in rooms.items()))
     return [room for room in found if room and room not in known]

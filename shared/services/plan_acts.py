@@ -9,12 +9,16 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from shared.domain import ids
 from shared.domain.errors import NotFound, Refused
+from shared.domain.onboarding import ENDED
 from shared.domain.plans import IN, INSIDE
 from shared.services.managed import room_id_of
 from shared.services.powers import NOT_IN
 from shared.services.steps import LIMITED, Act, Action, Done, Ending, Skipped
+from shared.services.stopping import offboarded_since
 
+GONE = "they were off-boarded since"
 Look = Callable[[Act, str], Awaitable[Ending | str]]
 """Given the act and its room: an ending where there is nothing to do, else what is there now."""
 
@@ -39,6 +43,8 @@ def verified(action: Action, look: Look) -> Action:
 
 
 async def entering(act: Act, room_id: str) -> Ending | str:
+    if await _has_left_us(act):
+        return Skipped(GONE)
     state = await _state(act, room_id)
     if state == "ban":
         return Skipped("they have been banned since the plan was made")
@@ -58,9 +64,9 @@ async def leaving(act: Act, room_id: str) -> Ending | str:
 
 
 async def leveling(act: Act, room_id: str) -> Ending | str:
-    wanted = act.step.wanted
+    wanted, entering = act.step.wanted, await _is_entering(act)  # read first: they may be joined just now
     if await _state(act, room_id) != "join":
-        return Skipped("they are not in the room") if wanted.get("undo") else str(wanted["before"])
+        return str(wanted["before"]) if entering else Skipped("they are not in the room")
     now = (await (await act.ports.chat()).levels(room_id)).of(act.matrix_id)
     if now == int(wanted["after"]):
         return _again(act, f"they have power {now} already", {"room_id": room_id, "to": now})
@@ -72,6 +78,17 @@ async def leveling(act: Act, room_id: str) -> Ending | str:
 def _again(act: Act, said: str, result: dict[str, Any]) -> Ending:
     ours = act.step.attempts > 1 and act.step.code not in (LIMITED, NOT_IN)
     return Done({**result, "before": act.step.wanted["before"]}) if ours else Skipped(said)
+
+
+async def _is_entering(act: Act) -> bool:
+    """By another line of the plan. Else nobody waits for them to join: a plan that never ends cannot be undone."""
+    found = await act.ports.documents.get(f"{act.step.parent}/steps/{ids.room_step(act.step.room)}")
+    return found is not None and found.data["kind"] == "room" and found.data["state"] not in ENDED
+
+
+async def _has_left_us(act: Act) -> bool:
+    """A plan knows nothing of who was off-boarded after it was made, and its undo of who was after it was applied."""
+    return await offboarded_since(act.ports, act.matrix_id, act.step.wanted.get("seen") or act.parent.created_at)
 
 
 async def _state(act: Act, room_id: str) -> str:

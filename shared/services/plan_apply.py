@@ -52,12 +52,15 @@ async def apply(ports: Ports, actor: Actor, plan_id: str, wanted: Wanted, *, dry
     ticked, counts = await _ticked(ports, plan, wanted.lines)
     check_removals(counts.get("remove", 0), wanted.removals, "takes people out of rooms")
     name = f"job_{ids.digest('plan', plan.id)}"
-    steps = [part_step(name, part, now, plan=plan.id, lines=chosen) for part, chosen in ticked]
+    steps = [part_step(name, part, now, plan=plan.id, lines=chosen, seen=plan.created_at) for part, chosen in ticked]
     changed = plan.but(
         job=name, applied_at=now, applied_as=wanted.body, applied=dict(counts), undo_until=now + UNDONE_WITHIN
     )
     job = _job(ports, actor, name, "plan", f"plan {plan.id}", steps)
-    return await _begin(ports, actor, "plan.apply", stored, changed, job, steps, dry_run=dry_run)
+    try:
+        return await _begin(ports, actor, "plan.apply", stored, changed, job, steps, dry_run=dry_run)
+    except Outpaced:  # somebody has said yes at the same moment
+        return await _applied(ports, (await PLANS.get(ports.documents, plan_id)).record, wanted)
 
 
 async def _applied(ports: Ports, plan: Plan, wanted: Wanted) -> JobView:
@@ -99,7 +102,8 @@ def check_removals(count: int, typed: int | None, what: str) -> None:
     if typed is None and count <= UNASKED_REMOVALS:
         return
     if typed != count:
-        raise Conflict(f"this {what} {count} times", f'If that is what you want, send "removals": {count}.')
+        said = "" if typed is None else f", not {typed}"
+        raise Conflict(f"this {what} {count} times{said}", f'If that is what you want, send "removals": {count}.')
 
 
 async def undo(ports: Ports, actor: Actor, plan_id: str, removals: int | None, *, dry_run: bool = False) -> JobView:
@@ -121,10 +125,14 @@ async def undo(ports: Ports, actor: Actor, plan_id: str, removals: int | None, *
     check_removals(sum(plan.applied.get(each, 0) for each in ("invite", "join")), removals, "takes back invites")
     name = f"job_{ids.digest('undo', plan.id)}"
     parts = [int(step.wanted["part"]) for step in applied.steps]
-    steps = [part_step(name, part, now, plan=plan.id, undo=True, job=plan.job) for part in parts]
+    more = {"plan": plan.id, "undo": True, "job": plan.job, "seen": plan.applied_at}
+    steps = [part_step(name, part, now, **more) for part in parts]
     job = _job(ports, actor, name, "undo", f"plan {plan.id} undone", steps)
     changed = plan.but(undo_job=name, undone_at=now)
-    return await _begin(ports, actor, "plan.undo", stored, changed, job, steps, dry_run=dry_run)
+    try:
+        return await _begin(ports, actor, "plan.undo", stored, changed, job, steps, dry_run=dry_run)
+    except Outpaced:
+        return await view(ports, name)
 
 
 def _job(ports: Ports, actor: Actor, name: str, kind: str, reason: str, steps: Sequence[Step]) -> Job:
@@ -148,14 +156,11 @@ async def _begin(
         return JobView(job, steps)
     record = audit(ports.now(), actor.name, action, changed.id, job.id, source=actor.source)
     detail = {"job": job.id, "lines": changed.applied}
-    try:
-        await ports.documents.write(
-            stored.replaced(changed),
-            JOBS.create(job, job.id),
-            *(Create(step.path, step.data()) for step in steps),
-            audit_write(record.but(detail=detail)),
-        )
-    except Outpaced as error:
-        raise Conflict("somebody else has just said yes to this plan", "Look at its job.") from error
+    await ports.documents.write(
+        stored.replaced(changed),
+        JOBS.create(job, job.id),
+        *(Create(step.path, step.data()) for step in steps),
+        audit_write(record.but(detail=detail)),
+    )
     await enqueue(ports, steps)
     return JobView(job, steps)

@@ -17,14 +17,16 @@ from msgspec import Struct
 from shared.domain import ids
 from shared.domain.errors import Refused
 from shared.domain.jobs import Job
-from shared.domain.onboarding import Step
-from shared.domain.plans import Line
+from shared.domain.onboarding import Step, derived_state
+from shared.domain.plans import IN, Line
 from shared.ports import Create, Op, Query, Write
-from shared.repositories import JOBS, every, steps_of
+from shared.repositories import JOBS, PLANS, every, steps_of
 from shared.services.community import each
 from shared.services.context import Ports
+from shared.services.plan_guard import not_any_more
 from shared.services.plans import lines_of
 from shared.services.steps import Act, Continues, Done, Ending
+from shared.services.stopping import kept_from
 from shared.services.tasks import again_when_outpaced, enqueue
 
 PER_JOB = 400
@@ -103,7 +105,8 @@ async def _applying(act: Act) -> list[Child]:
     chosen = None if wanted.get("lines") is None else set(wanted["lines"])
     lines = await lines_of(act.ports, wanted["plan"], wanted["part"])
     ticked = [line for line in lines if line.action != "keep" and (chosen is None or line.id in chosen)]
-    return _children(act, ticked)
+    made = (await PLANS.get(act.ports.documents, wanted["plan"])).record.created_at
+    return await _guarded(act, ticked, made)
 
 
 async def _undoing(act: Act) -> list[Child]:
@@ -117,15 +120,18 @@ async def _undoing(act: Act) -> list[Child]:
         return [line for stored in steps if (line := inverse(job, stored.record))]
 
     found = await each(jobs, inverse_of)
-    return _children(act, [line for lines in found for line in lines])
+    applied = min((job.created_at for job in jobs), default=act.ports.now())
+    return await _guarded(act, [line for lines in found for line in lines], applied)
 
 
 def inverse(job: Job, step: Step) -> Line | None:
     """None for what was not done, or needs nothing. Who was only invited is invited again, who had joined as well: only
-    they themselves can join."""
+    they themselves can join. Who had only knocked was never let in, and may knock again."""
     if step.state != "done" or "line" not in step.wanted:
         return None
     before, after = str(step.result.get("before", step.wanted["before"])), str(step.wanted["after"])
+    if step.kind == "removal" and before not in IN:
+        return None
     action: Any = {"room": "remove", "removal": "invite", "level": "level"}[step.kind]
     if step.kind == "level":
         before = str(step.result.get("from", before))
@@ -134,6 +140,21 @@ def inverse(job: Job, step: Step) -> Line | None:
     back = "leave" if action == "remove" else "invite" if action == "invite" else before
     name = ids.digest("undo", step.wanted["line"], length=16)
     return Line(name, action, job.matrix_id, "", step.room, "", after, back, "undone")
+
+
+async def _guarded(act: Act, lines: Sequence[Line], since: datetime) -> list[Child]:
+    """Who has left since gets nothing more."""
+    gone, now = await not_any_more(act.ports, lines, since), act.ports.now()
+    return [_kept_from(child, gone, now) for child in _children(act, lines)]
+
+
+def _kept_from(child: Child, gone: Mapping[str, str], now: datetime) -> Child:
+    why = gone.get(child.job.matrix_id)
+    if why is None:
+        return child
+    steps = kept_from(child.steps, why, now)
+    state = derived_state("", steps)
+    return Child(child.job.but(state=state, finished_at=now if state == "done" else None), steps)
 
 
 def _children(act: Act, lines: Sequence[Line]) -> list[Child]:
@@ -160,8 +181,8 @@ def _child(act: Act, matrix_id: str, lines: Sequence[Line], number: int) -> Chil
         part_of=parent,
         part=act.step.wanted["part"],
     )
-    undo = {"undo": True} if act.step.wanted.get("undo") else {}
-    return Child(job, [_step(name, line, now, undo) for line in lines])
+    more: dict[str, Any] = {name: act.step.wanted[name] for name in ("undo", "seen") if name in act.step.wanted}
+    return Child(job, [_step(job.id, line, now, more) for line in lines])
 
 
 def _step(job: str, line: Line, now: datetime, more: Mapping[str, Any]) -> Step:

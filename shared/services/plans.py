@@ -18,6 +18,7 @@ from msgspec import Struct
 
 from shared.domain import ids, members
 from shared.domain.audit import audit
+from shared.domain.bundles import Bundle
 from shared.domain.errors import Conflict, Invalid, NotFound, Outpaced
 from shared.domain.forecast import forecast, per_member
 from shared.domain.planning import plan
@@ -25,7 +26,8 @@ from shared.domain.plans import Line, Plan, Rules, Scope
 from shared.ports import Document, Put
 from shared.repositories import PLANS, Listing, audit_write
 from shared.services import bundles
-from shared.services.community import LiveCommunity, live
+from shared.services.cached_community import CachedCommunity, cached, looked_again
+from shared.services.community import LiveCommunity, TooLarge, live
 from shared.services.context import Actor, Ports
 from shared.services.managed import room_id_of
 
@@ -38,6 +40,8 @@ TOGETHER = 20
 SCANNED = 10
 """Parts that one page of lines reads, at most."""
 LIFT = "scripts/setup bot"
+NAMED = 10
+"""Matrix ids that one note names."""
 
 
 class Wanted(Struct, frozen=True):
@@ -59,9 +63,7 @@ async def create(ports: Ports, actor: Actor, wanted: Wanted, *, dry_run: bool = 
         return _repeated(known.record, wanted), False
     held = await bundles.everyone(ports)
     scope = await _scope(ports, wanted)
-    community = await live(ports, held)
-    rules = await _rules(ports)
-    lines = await asyncio.to_thread(plan, held, community, rules, scope)
+    community, lines = await _computed(ports, held, scope)
     parts = list(_parts(lines))
     if len(parts) > MOST_PARTS:
         raise Conflict(f"the plan has {len(lines)} lines, too many to be kept", "Limit it to bundles or groups.")
@@ -77,13 +79,33 @@ async def create(ports: Ports, actor: Actor, wanted: Wanted, *, dry_run: bool = 
         revisions={bundle.id: bundle.revision for bundle in held},
         people=len(community.people),
         counts=dict(Counter(line.action for line in lines)),
-        notes=tuple(await _notes(ports, community, lines)),
+        notes=(*_unknown(scope, community), *await _notes(ports, community, lines)),
         sizes=tuple(len(part) for part in parts),
         request=wanted.body,
     )
     if dry_run:
         return made, True
     return await _keep(ports, actor, made, parts, wanted)
+
+
+async def _computed(
+    ports: Ports, held: Sequence[Bundle], scope: Scope
+) -> tuple[LiveCommunity | CachedCommunity, list[Line]]:
+    """Live where the community can be read within a request: that is the truth, and needs no cache. Of a larger one as
+    the cache has it, with whoever the lines would touch read again."""
+    rules = await _rules(ports)
+    try:
+        community: LiveCommunity | CachedCommunity = await live(ports, held)
+    except TooLarge as error:
+        found = await cached(ports, held)
+        if found is None:
+            fix = "There is no cache yet: POST /api/sync, wait for its end (GET /api/sync), then plan anew."
+            raise Conflict(error.cause, fix) from error
+        first = await asyncio.to_thread(plan, held, found, rules, scope)
+        community = await looked_again(ports, found, first, scope.matrix_ids)
+        if community is found:
+            return found, first
+    return community, await asyncio.to_thread(plan, held, community, rules, scope)
 
 
 async def _keep(
@@ -128,9 +150,18 @@ async def _rules(ports: Ports) -> Rules:
     )
 
 
-async def _notes(ports: Ports, community: LiveCommunity, lines: Sequence[Line]) -> list[str]:
+def _unknown(scope: Scope, community: LiveCommunity | CachedCommunity) -> list[str]:
+    """Asked for by their Matrix ids, and nothing is planned for them."""
+    unknown = sorted(scope.matrix_ids - {person.matrix_id for person in community.people})
+    more = f" and {len(unknown) - NAMED} more" if len(unknown) > NAMED else ""
+    known = "is known as no account's Matrix id: nothing is planned for them. POST /api/users/{pk}/onboard names it."
+    return [f"{', '.join(unknown[:NAMED])}{more} {known}"] if unknown else []
+
+
+async def _notes(ports: Ports, community: LiveCommunity | CachedCommunity, lines: Sequence[Line]) -> list[str]:
     """What whoever reads the plan should know beforehand."""
-    notes = [f"The bot is not in the room {room}: nothing is planned there." for room in community.missing]
+    notes = [*community.notes]
+    notes += [f"The bot is not in the room {room}: nothing is planned there." for room in community.missing]
     seen = forecast(per_member(line.matrix_id for line in lines if line.action == "invite"))
     if seen.later and not await (await ports.chat()).unlimited():
         notes.append(seen.words(LIFT))

@@ -16,8 +16,8 @@ async def put(
     ports: Ports, actor: Actor, name: str, label: str, reason: str, message: str, *, dry_run: bool = False
 ) -> RemovalReason:
     """Made, or replaced. Raises `Invalid` for a place in the texts that nothing is known for."""
-    checked(reason, "reason")
-    checked(message, "message")
+    checked(reason, "reason", name)
+    checked(message, "message", name)
 
     async def attempt() -> RemovalReason:
         known, now = await REMOVAL_REASONS.find(ports.documents, name), ports.now()

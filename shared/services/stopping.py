@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
+from datetime import datetime
 
 from shared.domain.audit import audit
 from shared.domain.errors import Outpaced
+from shared.domain.jobs import Job
 from shared.domain.onboarding import Onboarding, Step, derived_state
 from shared.ports import Query, Replace, Write
 from shared.repositories import JOBS, ONBOARDINGS, Stored, audit_write, every, steps_of
@@ -16,6 +18,8 @@ from shared.services.tasks import again_when_outpaced, restate
 STAYS = ("deactivate", "invitation")
 """Steps that take something away go on."""
 REASON = "off-boarded"
+BRINGING = ("room", "level")
+"""Kinds of steps of a job that give something; what takes something away goes on."""
 
 
 def open_steps(steps: Sequence[Step]) -> list[Step]:
@@ -58,19 +62,42 @@ def _stopped(stored: Stored[Onboarding], steps: Sequence[Step]) -> Onboarding:
     return onboarding.but(state=derived_state(onboarding.hold, steps))
 
 
+async def _bringing_jobs(ports: Ports, person: str) -> list[Stored[Job]]:
+    query = Query("jobs", [("matrix_id", "==", person), ("kind", "in", ["invite", "member"])])
+    return [JOBS.stored(item) for item in await every(ports.documents, query)]
+
+
+async def inviting_steps(ports: Ports, person: str) -> list[Step]:
+    """By which jobs have invited them, or still may; none that was left out."""
+    steps = [
+        each.record for job in await _bringing_jobs(ports, person) for each in await steps_of(ports.documents, job.path)
+    ]
+    return [step for step in steps if step.kind == "room" and step.state != "skipped"]
+
+
 async def stop_invites(ports: Ports, people: Sequence[str]) -> None:
-    """Rooms into which an admin's job was still to invite them."""
+    """What a job was still to bring them: an admin's invites, and their part of a plan, or of its being undone. What is
+    only planned is left out when it is applied (`shared.services.plan_guard`)."""
     for person in people:
-        query = Query("jobs", [("matrix_id", "==", person), ("kind", "==", "invite")])
-        for job in [JOBS.stored(item) for item in await every(ports.documents, query)]:
+        for job in await _bringing_jobs(ports, person):
             if job.record.state == "done":
                 continue
             for each in await steps_of(ports.documents, job.path):
-                if each.record.state not in ("done", "skipped"):
-                    stopped = each.record.ended("skipped", ports.now(), result={"reason": REASON})
+                [stopped] = kept_from([each.record], REASON, ports.now())
+                if stopped != each.record:
                     with contextlib.suppress(Outpaced):  # it ends just now by itself
                         await ports.documents.write(each.replaced(stopped))
             await restate(ports, job.path)
+
+
+def kept_from(steps: Sequence[Step], why: str, now: datetime) -> list[Step]:
+    """The same steps, of which those that bring something are skipped."""
+    return [
+        step.ended("skipped", now, result={**step.result, "reason": why})
+        if step.kind in BRINGING and step.state not in ("done", "skipped")
+        else step
+        for step in steps
+    ]
 
 
 async def stop_letters(ports: Ports, people: Sequence[str]) -> None:
@@ -83,6 +110,11 @@ async def stop_letters(ports: Ports, people: Sequence[str]) -> None:
         for write in writes:
             with contextlib.suppress(Outpaced):
                 await ports.documents.write(write)
+
+
+async def offboarded_since(ports: Ports, matrix_id: str, since: datetime) -> bool:
+    query = Query("jobs", [("matrix_id", "==", matrix_id), ("kind", "==", "offboard")])
+    return any(item.data["created_at"] >= since for item in await every(ports.documents, query))
 
 
 async def was_offboarded(ports: Ports, pk: int) -> bool:

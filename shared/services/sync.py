@@ -14,7 +14,8 @@ from msgspec import Struct
 
 from shared.domain.errors import MusterError
 from shared.domain.syncs import SOURCES, Kind, Source, Sync
-from shared.services import sync_accounts, sync_rooms
+from shared.services import breakers, sync_accounts, sync_rooms
+from shared.services.breakers import Breaker
 from shared.services.context import Ports, log, note
 from shared.services.shards import SYNCS, Busy, Run, claimed
 from shared.services.sync_requests import task
@@ -41,12 +42,19 @@ class Report(Struct, frozen=True):
 
 async def due(ports: Ports, budget: float = BUDGET) -> dict[str, Any]:
     """By the schedule: each source whose interval is over. Never raises for one source: the other one is done all the
-    same, the fault is kept in its state document, and the schedule comes again."""
+    same, the fault is kept in its state document, and the schedule comes again. A neighbour whose breaker is open is
+    left alone until the sweep has found it well."""
     deadline, told = ports.now() + timedelta(seconds=budget), dict[str, Any]()
+    down: dict[str, Breaker] | None = None
     for source in SOURCES:
         found = await SYNCS.find(ports.documents, source)
         sync = found.record if found else Sync(source=source)
         if not sync.is_due(ports.now(), ports.policy.sync_every(source)):
+            continue
+        if down is None:
+            down = {breaker.neighbour: breaker for breaker in await breakers.all_open(ports)}
+        if source in down:
+            told[source] = down[source].words()
             continue
         left = (deadline - ports.now()).total_seconds()
         if left < LEAST <= budget:
@@ -80,7 +88,9 @@ async def run(ports: Ports, source: Source, asked: Kind | None = None, budget: f
         raise
     except Exception as error:
         await _failed(work, error)
+        await breakers.saw(ports, source, error)
         raise
+    await breakers.saw(ports, source, None)
     return await _ended(work, kind, changes)
 
 

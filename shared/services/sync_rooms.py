@@ -14,6 +14,7 @@ from shared.domain import packing
 from shared.domain.cached_rooms import MEMBER_SHARDS, Members, RoomRow, member_shard, members_name, rooms_name
 from shared.domain.errors import Refused
 from shared.ports import Chat, StateEvent
+from shared.services import watch_check
 from shared.services.member_ids import MemberIds
 from shared.services.room_reading import LARGE, Home, home, read, read_all
 from shared.services.shards import Run
@@ -21,6 +22,8 @@ from shared.services.shards import Run
 GROUP = 64
 """Rooms after which the time is looked at: of a slow homeserver a whole shard would take too long."""
 POSITION = "POSITION"
+LOOKED_FOR = 3600.0
+"""Seconds for which a process believes what it saw of the device that watches; its token stays the same for as long."""
 Packed = dict[str, tuple[bytes, bytes]]
 
 
@@ -54,7 +57,7 @@ async def full(run: Run) -> dict[str, Any] | None:
 async def light(run: Run) -> dict[str, Any] | None:
     """What its end changes in the state document; None: it takes a full one, since there is nobody to watch, or the
     homeserver has forgotten the position."""
-    watcher = await run.ports.watcher()
+    watcher = await _watcher(run)
     if watcher is None or not run.sync.position:
         return None
     try:
@@ -77,8 +80,15 @@ async def light(run: Run) -> dict[str, Any] | None:
 
 
 async def _position(run: Run) -> str:
-    watcher = await run.ports.watcher()
+    watcher = await _watcher(run)
     return (await watcher.changes(None)).position if watcher else ""
+
+
+async def _watcher(run: Run) -> Chat | None:
+    """None: there is none, or it is not what it should be. A sync on the device that sends would take its messages
+    away: then rather every room is read."""
+    found = await run.ports.remember("matrix sync device", LOOKED_FOR, lambda: watch_check.look(run.ports))
+    return await run.ports.watcher() if found.ok else None
 
 
 async def _direct(chat: Chat) -> set[str]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from datetime import datetime
 
 from msgspec import Struct
 
-from shared.domain.errors import Limited, Unreachable
+from shared.domain.errors import Limited, Outpaced, Unreachable
 from shared.ports import Room
 from shared.services.cache import memberships
 from shared.services.context import Ports
@@ -37,6 +38,16 @@ async def cached(ports: Ports, matrix_id: str) -> Cached | None:
         return None
     rooms = sorted(known.rooms_of(matrix_id), key=lambda row: (row.name.casefold(), row.room_id))
     return Cached([room_of(row) for row in rooms], known.sync.synced_at)
+
+
+async def seen_invited(ports: Ports, matrix_id: str) -> Sequence[str]:
+    """Rooms to which they were invited by the last sync, to be looked at live. Empty where there was none, or where it
+    is just being written."""
+    with contextlib.suppress(Outpaced):
+        known = await memberships(ports)
+        if known:
+            return [room for room in known.rooms if matrix_id in known.invited_to(room)]
+    return ()
 
 
 async def whereabouts(ports: Ports, matrix_id: str) -> Whereabouts:

@@ -84,7 +84,8 @@ def _pieces(room: FakeRoom) -> Iterator[tuple[str, str, Data]]:
 
 
 def _levels(room: FakeRoom) -> Data:
-    own: Data = {"users": dict(room.powers), "users_default": room.users_default, "events": {}, "ban": 50}
+    events = {"m.room.power_levels": room.change} if room.change != 50 else {}
+    own: Data = {"users": dict(room.powers), "users_default": room.users_default, "events": events, "ban": 50}
     return own | {"invite": room.invite, "kick": room.kick, "events_default": room.events_default, "state_default": 50}
 
 

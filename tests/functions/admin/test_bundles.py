@@ -95,3 +95,30 @@ async def test_invites_and_users_name_bundles(service: Service, world: World) ->
     assert more["onboarding"]["bundles"] == ["garden", "art"]
     answer = await service.api("POST", f"/api/users/{pk}/onboard", json={"bundles": ["nothing"]})
     assert names(problem(answer, 400)) == ["bundles"]
+
+
+async def test_a_bundle_is_taken_away(service: Service, world: World) -> None:
+    """The next plan takes them out; the power that they were still to get by it does not come; a try keeps all; what
+    was never given is a 404 that says what was."""
+    garden = await made(service, removes=True)
+    art = await made(service, name="Art", levels={})
+    user = (await service.api("POST", "/api/users", json={"first_name": "Ada", "bundles": ["garden", "art"]})).json()
+    path, onboarding = f"/api/users/{user['user']['pk']}/bundles", f"/api/onboardings/{user['onboarding']['id']}"
+    await service.work()
+    assert (await service.api("DELETE", f"{path}/garden?dry_run=true")).status_code == 204
+    assert (await service.api("GET", onboarding)).json()["bundles"] == ["garden", "art"]
+    assert (await service.api("DELETE", f"{path}/garden")).status_code == 204
+    seen = (await service.api("GET", onboarding)).json()
+    [level] = [step for name, step in seen["steps"].items() if name.startswith("level:")]
+    assert (seen["bundles"], level["state"], level["result"]["reason"]) == (
+        ["art"],
+        "skipped",
+        "the bundle garden was taken away",
+    )
+    assert "Given to them: art" in problem(await service.api("DELETE", f"{path}/garden"), 404)["fix"]
+    assert (await service.api("DELETE", f"{path}/art")).status_code == 204
+    plan = (await service.api("POST", "/api/plans", json={})).json()
+    assert (garden["rooms"], plan["counts"]) == (art["rooms"], {"remove": 1})
+    first, second = await service.audit("user.bundle.take")
+    assert {first["detail"]["bundle"], second["detail"]["bundle"]} == {"garden", "art"}
+    problem(await service.api("DELETE", "/api/users/4711/bundles/garden"), 404)

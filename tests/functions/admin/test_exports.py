@@ -24,6 +24,7 @@ async def furnish(service: Service, world: World) -> None:
     user = {"first_name": "Ada", "last_name": "Byron Lovelace", "email": "ada@b.test", "intro": FORMULA}
     await service.api("POST", "/api/users", json=user | {"groups": ["staff; choir"]})
     await service.api("POST", "/api/invites", json={"label": "@Bob", "note": "two\nlines", "groups": ["staff; choir"]})
+    await service.api("POST", "/api/bundles", json={"name": "=Garden", "rooms": [], "for_groups": ["staff; choir"]})
     await service.api("POST", "/api/categories", json={"name": "-Outdoors", "keywords": ["hiking"]})
     await service.api("POST", "/api/imports?kind=users", content="first_name\nCleo\n")
     await service.work()

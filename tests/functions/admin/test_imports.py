@@ -190,10 +190,12 @@ async def test_pages(service: Service) -> None:
 async def test_a_batch_of_invites(service: Service, world: World) -> None:
     """So many invites for one use each, numbered, with their links as CSV; a repeat of the key makes no more."""
     room = world.homeserver.add_room("Ops")
-    asked = {"count": 30, "label": "Open day {n}", "rooms": [room], "expires_in_hours": 48}
+    assert (await service.api("POST", "/api/bundles", json={"name": "Guests", "rooms": [room]})).status_code == 201
+    asked = {"count": 30, "label": "Open day {n}", "rooms": [room], "bundles": ["guests"], "expires_in_hours": 48}
+    before = service.acts()
     dry = await service.api("POST", "/api/invites/batch?dry_run=true", json=asked)
     assert (dry.status_code, states(dry.json()["table"]["items"])) == (202, ["would_create"] * 30)
-    assert not any(service.acts().values())
+    assert service.acts() == before
     for _ in range(2):
         answer = await service.api("POST", "/api/invites/batch", json=asked, headers={"Idempotency-Key": "day"})
         assert answer.status_code == 202, answer.text
@@ -201,7 +203,7 @@ async def test_a_batch_of_invites(service: Service, world: World) -> None:
     job = answer.json()["job"]["id"]
     invites = await walk(service, "/api/invites", 50)
     assert {each["label"] for each in invites} == {f"Open day {n}" for n in range(1, 31)}
-    assert {(each["max_uses"], tuple(each["rooms"])) for each in invites} == {(1, (room,))}
+    assert {(each["max_uses"], *each["rooms"], *each["bundles"]) for each in invites} == {(1, room, "guests")}
     text = (await service.api("GET", f"/api/jobs/{job}/invites.csv")).text
     assert all(each["link"] in text for each in invites)
     problem(await service.api("GET", "/api/jobs/job_x/invites.csv"), 404)
@@ -216,6 +218,7 @@ async def test_a_batch_of_invites(service: Service, world: World) -> None:
         ({"label": "the same for all"}, "label"),
         ({"label": "x" * 101 + " {n}"}, "label"),
         ({"groups": ["nobody"]}, "groups"),
+        ({"bundles": ["nobody"]}, "bundles"),
         ({"max_uses": 2}, "max_uses"),
         ({"email": "ada@b.test"}, "email"),
         ({"expires_at": "2001-01-01T00:00:00Z"}, "expires_at"),

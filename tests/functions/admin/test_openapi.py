@@ -35,6 +35,7 @@ POST /api/users/{pk}/deactivate
 POST /api/users/{pk}/recovery
 POST /api/users/{pk}/onboard
 POST /api/users/{pk}/offboard
+DELETE /api/users/{pk}/bundles/{bundle_id}
 GET /api/onboardings
 GET /api/onboardings/{onboarding_id}
 POST /api/onboardings/{onboarding_id}/retry

@@ -134,6 +134,9 @@ async def test_a_wrong_field_of_an_apply(service: Service, field: str) -> None:
     for value in APPLY[field]:
         body = {"lines": "all", field: value}
         await wrong_field(service, "POST", f"/api/plans/{plan['id']}/apply", body, field)
+        if field == "lines" and value in ("every", []):
+            said = problem(await service.api("POST", f"/api/plans/{plan['id']}/apply", json=body), 400)
+            assert said["detail"] == 'lines: expected "all", or 1 to 20000 ids of lines'
         if field != "lines":
             await wrong_field(service, "POST", f"/api/plans/{plan['id']}/undo", {field: value}, field)
 

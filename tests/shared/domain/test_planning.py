@@ -160,6 +160,16 @@ def test_everybodys_rooms_and_the_bot() -> None:
     assert plan([bundle("g", "a", removes=True)], there, Rules(BOT, everybodys=frozenset({"a"}))) == []
 
 
+@pytest.mark.parametrize("first", [True, False])
+def test_a_duplicate_that_was_deactivated(first: bool) -> None:
+    """Two accounts with one Matrix id: the active one counts, in whatever order they come; of two such, both do."""
+    twins = [person(ADA, "g", active=first), person(ADA, "g", active=not first)]
+    there = world(*twins, a={ADA: "join"})
+    assert plan([bundle("g", "a", removes=True)], there, RULES) == []
+    both = world(person(ADA, "g"), person(ADA, bundles=frozenset({"h"})))
+    assert {line.room_id for line in plan([bundle("g", "a"), bundle("h", "b")], both, RULES)} == {"a", "b"}
+
+
 # ------------------------------------------------------------------ power
 
 

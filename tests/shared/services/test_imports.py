@@ -13,8 +13,10 @@ from msgspec.structs import replace
 
 from shared.domain.errors import Conflict, Invalid, NotFound, Refused, TryLater, Unreachable
 from shared.domain.imports import Kind, Line, LineState
+from shared.domain.syncs import SOURCES
 from shared.ports import Put
-from shared.services import imports, invites
+from shared.repositories import BUNDLES
+from shared.services import bundles, imports, invites, sync
 from shared.services.imports import Table, Wanted
 from tests.fakes.faulty_documents import Killed
 from tests.world import ADMIN, World
@@ -369,3 +371,41 @@ async def test_a_line_that_a_dead_task_was_at() -> None:
     await made.live()
     assert states(await imports.table(made, started.imported.id)) == {"created": 1}
     assert (await made.authentik.accounts()).total == 1
+
+
+async def test_bundles_are_told_in_the_simulation() -> None:
+    """One that does not exist, and one that gives a group which no form may, are named; the others are given."""
+    made = world()
+    made.authentik.add_group("staff", superuser=True)
+    await bundles.create(made, ADMIN, bundles.Wanted("Garden", rooms=made.policy.default_rooms))
+    root = (await bundles.read(made, "garden")).but(id="root", name="Root", groups=("staff",))
+    await made.documents.write(Put(BUNDLES.path("root"), root.data()))
+    lines = [line(2, bundles=("Garden",)), line(3, bundles=("Gone",)), line(4, bundles=("Root",))]
+    dry = await imports.start(made, ADMIN, wanted(lines, on_conflict="skip"), dry_run=True)
+    assert [each.state for each in dry.lines] == ["would_create", "failed", "failed"]
+    assert "there is no bundle 'Gone'" in dry.lines[1].cause
+    assert "gives administrative power" in dry.lines[2].cause
+    table = await imported(made, lines, on_conflict="skip")
+    assert (await made.view(table.lines[0].onboarding)).onboarding.bundles == ("garden",)
+
+
+async def test_a_fresh_cache_is_asked_for_who_is_there() -> None:
+    """No page of accounts and no list of rooms is read for the check; what came since is found live, or by the line."""
+    made = world()
+    made.authentik.add_account("taken", email="There@b.test")
+    for source in SOURCES:
+        await sync.run(made, source, "full")
+    new = made.homeserver.add_room("New")
+    made.authentik.add_account("newer", email="newer@b.test")
+    made.authentik.calls.clear()
+    lines = [
+        line(2, email="there@B.test"),
+        line(3, username="taken"),
+        line(4, email="newer@b.test"),
+        line(5, rooms=(made.policy.default_rooms[0], new)),
+    ]
+    dry = await imports.start(made, ADMIN, wanted(lines, on_conflict="skip"), dry_run=True)
+    assert [each.state for each in dry.lines] == ["skipped", "skipped", "would_create", "would_create"]
+    assert "accounts" not in made.authentik.calls
+    table = await imported(made, lines, on_conflict="skip")
+    assert [each.state for each in table.lines] == ["skipped", "skipped", "skipped", "created"]

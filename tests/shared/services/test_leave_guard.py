@@ -165,3 +165,29 @@ async def test_from_the_cache_where_it_does_not() -> None:
     seen = await where.whereabouts(world, ADA)
     assert (seen.live, seen.age_seconds) == (False, 600.0)
     assert [room.room_id for room in seen.rooms] == [room.room_id for room in live.rooms] != []
+
+
+async def test_the_cache_is_asked_where_it_is_fresh() -> None:
+    """Just after a sync nobody is asked for by themselves; later the homeserver is, one by one."""
+    world, _ = await guarded()
+    await sync.run(world, "matrix", "full")
+    world.homeserver.calls.clear()
+    await world.sweep()
+    assert world.homeserver.called("joined_among") == []
+    world.homeserver.join(ADA, world.policy.default_rooms[0])
+    await sync.run(world, "matrix", "light")
+    await world.sweep()
+    assert world.homeserver.called("joined_among") == []
+    await world.work()
+    assert world.indoc.members[ADA] == "leave"
+
+
+async def test_an_older_cache_is_not_asked() -> None:
+    """Nobody waits for a sync: who has joined since leaves at the next sweep."""
+    world, _ = await guarded()
+    await sync.run(world, "matrix", "full")
+    world.pause(seconds=91)
+    world.homeserver.join(ADA, world.policy.default_rooms[0])
+    await world.sweep()
+    await world.work()
+    assert world.indoc.members[ADA] == "leave"

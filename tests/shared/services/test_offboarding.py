@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
+from shared.domain import jobs as domain
 from shared.domain.errors import Forbidden, Invalid, NotFound, Unreachable
-from shared.services import jobs, matrix_ids, offboarding
+from shared.services import jobs, matrix_ids, offboarding, sync
 from shared.services.jobs import JobView
 from shared.services.offboarding import Wanted
 from shared.services.removals import Words
@@ -220,7 +221,8 @@ async def test_who_is_refused() -> None:
 
 
 async def test_an_invite_by_hand_stops_too() -> None:
-    """Rooms that an admin's job was still to invite them to are left out."""
+    """Rooms that an admin's job was still to invite them to are left out, and what it has invited them to is taken
+    back."""
     world, pk, _ = await a_member(1)
     extra = [world.homeserver.add_room(f"Extra {n}") for n in range(12)]
     world.homeserver.limit_invites(burst=2, every=600)
@@ -228,7 +230,43 @@ async def test_an_invite_by_hand_stops_too() -> None:
     await world.work()
     await offboarded(world, pk)
     await world.live(hours=24, on=True)
-    assert {world.homeserver.homes[room].members.get(MEMBER, "leave") for room in extra[2:]} == {"leave"}
+    assert [world.homeserver.homes[room].members.get(MEMBER) for room in extra[:2]] == ["leave", "leave"]
+    assert {world.homeserver.homes[room].members.get(MEMBER, "leave") for room in extra} == {"leave"}
+
+
+async def test_an_invite_of_somebody_else() -> None:
+    """What the last sync has seen is taken back too, if it still stands."""
+    world, pk, _ = await a_member()
+    seen, declined = (world.homeserver.add_room(name, members={MEMBER: "invite"}) for name in ("Seen", "Declined"))
+    assert (await sync.run(world, "matrix", "full", 60)).done
+    world.homeserver.homes[declined].members[MEMBER] = "leave"
+    view = await offboarded(world, pk)
+    assert (view.state, world.homeserver.homes[seen].members[MEMBER]) == ("done", "leave")
+    assert {step.state for step in view.steps} == {"done"}
+
+
+async def test_an_invite_that_is_just_on_its_way() -> None:
+    """Of an admin's job: the removal comes after it."""
+    world, pk, _ = await a_member(1)
+    extra = world.homeserver.add_room("Extra")
+    await jobs.start(world, ADMIN, jobs.Wanted("invite", MEMBER, (extra,)))
+    [task] = [task for task in world.queue.take(world.now()) if task.entry_point == "invite_to_room"]
+    world.documents.fail_at(2, Killed())
+    with pytest.raises(Killed):
+        await world.once(task)
+    started = await offboarding.offboard(world, ADMIN, pk, GONE)
+    assert started.job.not_before is not None
+    assert extra in {step.room for step in started.steps}
+
+
+async def test_more_rooms_than_a_job_can_hold(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many as it can, and the job says that there are more."""
+    monkeypatch.setattr(domain, "MOST_ROOMS", 1)
+    world, pk, _ = await a_member()
+    view = await offboarded(world, pk)
+    assert [step.kind for step in view.steps] == ["deactivate", "removal"]
+    assert "they are in 1 more rooms" in view.job.notes[-1]
+    assert (await offboarded(world, pk)).job.notes == ()
 
 
 @pytest.mark.parametrize("number", range(1, 16))
@@ -246,3 +284,14 @@ async def test_a_death_at_any_write(number: int) -> None:
     assert (await jobs.view(world, job)).state == "done"
     assert (await world.authentik.account(pk)).active is False
     assert {world.homeserver.homes[room].members[MEMBER] for room in world.policy.default_rooms} == {"leave"}
+
+
+async def test_out_of_rooms_that_a_job_invited_them_to() -> None:
+    """An admin's invite that they have not answered is taken back as well."""
+    world, pk, _ = await a_member()
+    other = world.homeserver.add_room("Other")
+    await jobs.start(world, ADMIN, jobs.Wanted("invite", MEMBER, (other,)))
+    await world.live()
+    assert world.homeserver.homes[other].members[MEMBER] == "invite"
+    await offboarded(world, pk)
+    assert world.homeserver.homes[other].members[MEMBER] == "leave"

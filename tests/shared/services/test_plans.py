@@ -11,9 +11,10 @@ from msgspec.structs import replace
 from shared.domain.errors import Conflict, Invalid, NotFound, Unreachable
 from shared.domain.plans import Line, Plan
 from shared.ports import Query
-from shared.services import bundles, jobs, plan_apply, plans
+from shared.services import bundles, jobs, offboarding, plan_apply, plans
 from shared.services.jobs import JobView
 from shared.services.plan_apply import Wanted
+from shared.services.removals import Words
 from tests.fakes.faulty_documents import Killed
 from tests.world import ADMIN, DOMAIN, World
 
@@ -117,6 +118,8 @@ async def test_limited_to_what_was_asked() -> None:
     assert {line.username for line in await there.lines(await there.plan(groups=("gardeners",)))} == {"ada", "bob"}
     assert {line.username for line in await there.lines(await there.plan(matrix_ids=(DORA,)))} == {"dora"}
     assert len(await there.lines(await there.plan(bundles=("Garden",)))) == 5
+    nobody = await there.plan(matrix_ids=("@nobody:fake.test",))
+    assert (nobody.total, "@nobody:fake.test is known as no account" in nobody.notes[0]) == (0, True)
     for wanted in ({"bundles": ("x",)}, {"groups": ("x",)}, {"matrix_ids": ("x",)}):
         with pytest.raises(Invalid) as caught:
             await there.plan(**wanted)
@@ -212,11 +215,7 @@ async def test_the_same_yes_twice() -> None:
     """Said again, at once or at the same moment, it is one job, and nothing is done twice."""
     there = await club()
     plan = await there.plan()
-    answers = await asyncio.gather(
-        *(plan_apply.apply(there.world, ADMIN, plan.id, Wanted()) for _ in range(3)), return_exceptions=True
-    )
-    views = [answer for answer in answers if isinstance(answer, JobView)]
-    assert all(isinstance(answer, JobView | Conflict) for answer in answers)
+    views = await asyncio.gather(*(plan_apply.apply(there.world, ADMIN, plan.id, Wanted()) for _ in range(3)))
     again = await plan_apply.apply(there.world, ADMIN, plan.id, Wanted())
     assert {view.job.id for view in [*views, again]} == {again.job.id}
     await there.world.live(hours=1, on=True)
@@ -279,6 +278,31 @@ async def test_lines_that_no_longer_hold_are_skipped() -> None:
     assert there.where(DORA) == ["leave", "join"]
 
 
+async def off_boarded(there: Club, name: str) -> None:
+    account = await there.world.authentik.account_named(name)
+    assert account is not None
+    await offboarding.offboard(there.world, ADMIN, account.pk, offboarding.Wanted(Words("left")))
+    await there.world.live(hours=1, on=True)
+
+
+async def test_who_was_off_boarded_since() -> None:
+    """Neither a plan that is older, nor its undo, brings anybody in who was shown out; a newer one does, once the
+    account is active again."""
+    there = await club()
+    plan = await there.plan()
+    await off_boarded(there, "bob")
+    await there.apply(plan)
+    assert there.where(BOB) == ["", ""]
+    await off_boarded(there, "dora")
+    view = await there.undo(plan)
+    assert (view.state, there.where(DORA)) == ("done", ["leave", "leave"])
+    bob = await there.world.authentik.account_named("bob")
+    assert bob is not None
+    await there.world.authentik.update_account(bob.pk, active=True)
+    await there.apply(await there.plan())
+    assert there.where(BOB) == ["invite", "invite"]
+
+
 async def test_what_fails_is_said() -> None:
     """One member's failure keeps nobody else waiting; the job says how many, and where to look."""
     there = await club()
@@ -307,6 +331,18 @@ async def test_levels_with_the_rooms() -> None:
     await there.apply(plan)
     assert there.world.homeserver.homes[there.beds].powers == {ADA: 0, cleo: 50}
     assert (await there.plan()).counts == {}
+
+
+async def test_whoever_has_left_keeps_no_plan_open() -> None:
+    """Power is for who is in the room: where they are not any more the line is skipped, and the plan can be undone."""
+    there = await club()
+    await there.bundle("Mods", "gardeners", rooms=(there.beds,), levels={"*": 50})
+    plan = await there.plan()
+    assert ("level", "ada", "Beds") in brief(await there.lines(plan))
+    there.world.homeserver.leave(ADA, there.beds)
+    assert (await there.apply(plan)).state == "done"
+    assert there.world.homeserver.homes[there.beds].powers == {}
+    assert (await there.undo(plan)).state == "done"
 
 
 async def test_joined_at_once() -> None:
@@ -397,6 +433,17 @@ async def test_undone() -> None:
     assert [there.where(member) for member in (ADA, BOB, DORA)] == [["join", "leave"], ["leave"] * 2, ["invite"] * 2]
     assert there.world.homeserver.homes[there.beds].powers == {ADA: 0}
     assert (await plan_apply.undo(there.world, ADMIN, plan.id, None)).job.id == view.job.id
+
+
+async def test_whoever_only_knocked_is_not_let_in() -> None:
+    """An undo gives back what somebody had, and never more."""
+    there = await club()
+    plan = await there.plan()
+    there.world.homeserver.homes[there.shed].members[DORA] = "knock"  # left, and asked to come in again
+    await there.apply(plan)
+    assert there.where(DORA) == ["leave", "leave"]
+    await there.undo(plan)
+    assert there.where(DORA) == ["invite", "leave"]
 
 
 async def test_only_what_was_done_is_undone() -> None:

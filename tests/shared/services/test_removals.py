@@ -188,6 +188,26 @@ async def test_without_a_live_look_nothing_begins() -> None:
     assert await world.documents_in("jobs") == []
 
 
+async def test_nobody_to_take_out() -> None:
+    """Who is in none of the bot's rooms: the job says so instead of nothing."""
+    world = furnished(0)
+    world.homeserver.leave(MEMBER, world.policy.indoc)
+    view = await jobs.start(world, ADMIN, Wanted("remove", MEMBER, reason="x"))
+    assert (view.state, view.steps) == ("done", [])
+    assert "none of the bot's rooms" in view.job.notes[0]
+
+
+async def test_the_hours_of_indoc() -> None:
+    """Only the texts of INDOC's clock know them: elsewhere they would be an empty place."""
+    world = furnished()
+    await reasons.put(world, ADMIN, "indoc", "INDOC", "gone", "in {hours} hours")
+    for asked in ({"words": Words("in {hours}")}, {"words": Words("x", message="{hours}")}):
+        with pytest.raises(Invalid):
+            await removed(world, **asked)
+    with pytest.raises(Invalid):
+        await reasons.put(world, ADMIN, "r", "Rules", "in {hours}", "")
+
+
 async def test_the_bot_itself() -> None:
     """The bot is never asked to remove itself."""
     world = furnished()

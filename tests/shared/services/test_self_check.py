@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from shared.domain.errors import Misconfigured, Unreachable
 from shared.ports import Finding
-from shared.services import device_watch
+from shared.services import device_watch, sync
 from shared.services.resume import resume
 from shared.services.self_check import self_check
 from tests.world import World
@@ -21,8 +21,10 @@ async def test_all_is_well() -> None:
     world = World()
     world.furnish(2)
     await resume(world)
+    await sync.due(world)
     found = await findings(world)
     assert {finding.name for finding in found.values() if not finding.ok} == set()
+    assert {"cache of authentik", "cache of matrix", "matrix sync device"} <= set(found)
     assert {"settings", "store", "neighbours", "sweep", "webhook", "matrix token", "authentik server"} <= set(found)
 
 
@@ -148,3 +150,26 @@ async def test_the_webhook() -> None:
     await world.enrolled("ada")
     world.pause(seconds=42)
     assert (await findings(world))["webhook"].detail == "the last accepted one came 42 s ago"
+
+
+async def test_the_cache() -> None:
+    """Never synced, too old, and failing are each said, with the fix; a first sync that goes on is well."""
+    world = World()
+    world.furnish(1)
+
+    async def cache_of(source: str) -> tuple[bool, str, str]:
+        found = (await findings(world))[f"cache of {source}"]
+        return found.ok, found.detail, found.fix
+
+    assert (await cache_of("matrix"))[:2] == (False, "never synced")
+    await sync.run(world, "matrix", "full")
+    assert (await cache_of("matrix"))[:2] == (True, "synced 0 s ago")
+    world.pause(minutes=31)
+    ok, detail, fix = await cache_of("matrix")
+    assert (ok, detail) == (False, "synced 1860 s ago")
+    assert "schedule of sync_directory" in fix
+    world.homeserver.fail_next(Unreachable("matrix", "no answer", "Look whether it runs."))
+    await sync.due(world)
+    world.pause(seconds=5)
+    said = "synced 1865 s ago; the last run failed 5 s ago: no answer"
+    assert await cache_of("matrix") == (False, said, "Look whether it runs.")

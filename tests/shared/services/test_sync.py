@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from shared.domain.errors import Refused, Unreachable
 from shared.domain.syncs import SOURCES, Kind, Source
-from shared.services import cache, sync
+from shared.services import cache, sync, watch_check
 from shared.services.shards import Busy
 from tests.fakes.faulty_documents import Killed
 from tests.world import DOMAIN, World
@@ -91,7 +91,8 @@ async def test_nothing_new(world: World, source: Source, kind: Kind) -> None:
 
 
 async def test_a_light_one_asks_little(world: World) -> None:
-    """With nothing changed: two questions of Authentik besides the groups, and one sync of the homeserver."""
+    """With nothing changed: two questions of Authentik besides the groups, and one sync of the homeserver; which devices
+    these are a process asks once an hour."""
     for source in SOURCES:
         await run(world, source)
     world.pause(minutes=10)
@@ -100,7 +101,12 @@ async def test_a_light_one_asks_little(world: World) -> None:
     for source in SOURCES:
         await run(world, source, "light")
     assert sorted(world.authentik.calls) == ["accounts", "accounts", "groups"]
-    assert sorted(name for name, _ in world.homeserver.calls) == ["changes", "direct_rooms"]
+    assert sorted(name for name, _ in world.homeserver.calls) == [
+        "changes",
+        "direct_rooms",
+        "whoami",
+        "whoami",
+    ]
 
 
 async def test_a_swap_is_seen(world: World) -> None:
@@ -373,3 +379,33 @@ async def test_time_is_up_within_a_shard() -> None:
     where = await cache.memberships(world)
     assert where is not None
     assert len(where.rooms_of(ADA)) == 1300
+
+
+async def test_the_device_that_sends_is_never_synced(world: World) -> None:
+    """Where the token that watches is of the device that sends, no change is asked for: every room is read instead, and
+    the self-check says so."""
+
+    async def same() -> Any:
+        return world.homeserver
+
+    world.watcher = same  # type: ignore[method-assign]
+    await run(world, "matrix")
+    assert (await run(world, "matrix", "light")).kind == "full"
+    assert world.homeserver.called("changes") == []
+    [finding] = await watch_check.seen(world)
+    assert not finding.ok
+
+
+async def test_a_neighbour_that_is_down_is_left_alone(world: World) -> None:
+    """Five faults in a row open its breaker; until the sweep has found it well, the schedule asks it nothing."""
+    for _ in range(5):
+        world.homeserver.fail_next(Unreachable("matrix", "no answer"))
+        with pytest.raises(Unreachable):
+            await run(world, "matrix")
+    asked = len(world.homeserver.calls)
+    told = await sync.due(world)
+    assert told["matrix"].startswith("Matrix down since ")
+    assert len(world.homeserver.calls) == asked
+    world.pause(minutes=1)
+    await world.sweep()
+    assert (await sync.due(world))["matrix"].done
