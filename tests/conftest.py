@@ -12,7 +12,7 @@ import pytest
 from local.processes import PartFailed
 from local.surroundings import given, refuse_remote
 
-END_TO_END = Path(__file__).parent / "end_to_end"
+STACKS = {Path(__file__).parent / name for name in ("end_to_end", "browser")}
 
 
 def pytest_configure() -> None:
@@ -27,10 +27,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """The slow ones carry their mark and come last: what is broken in a small way shows first. Where several workers
     share the tests they come first: a long file that one of them begins last would have the others wait for it."""
     for item in items:
-        if END_TO_END in item.path.parents:
+        if STACKS & set(item.path.parents):
             item.add_marker(pytest.mark.stack)
     shared = hasattr(config, "workerinput")
-    items.sort(key=lambda item: (END_TO_END in item.path.parents) is not shared)
+    items.sort(key=lambda item: bool(STACKS & set(item.path.parents)) is not shared)
 
 
 def _required(report: Any) -> Any:

@@ -7,25 +7,16 @@ Health and the page's files are answered before anything heavy is imported. Ever
 from __future__ import annotations
 
 import contextlib
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.responses import JSONResponse, Response
 
 from functions import http
-from shared.domain.errors import NotFound
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
-STATIC = Path(__file__).parent / "static"
-PAGE_HEADERS = {
-    "Content-Security-Policy": "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-cache",
-}
 MAX_API_BODY = 512 * 1024
 MAX_FILE = 1_000_000
 """Bytes of a file to import: 5,000 lines of 200."""
@@ -50,19 +41,9 @@ async def _health(_: Request) -> Response:
 
 
 async def _page(request: Request) -> Response:
-    http_path = request.url.path.lstrip("/") or "index.html"
-    file = STATIC / http_path
-    if request.method not in ("GET", "HEAD") or not _is_ours(file):
-        raise NotFound("there is no such page", "Open / for the page, /api/openapi.json for the API.")
-    return FileResponse(file, headers=PAGE_HEADERS)
+    from functions.admin.page import page
 
-
-def _is_ours(file: Path) -> bool:
-    """False too for what cannot be a file's name at all."""
-    try:
-        return file.resolve().is_relative_to(STATIC) and file.is_file()
-    except (ValueError, OSError):
-        return False
+    return await page(request)
 
 
 async def _api(request: Request) -> Response:

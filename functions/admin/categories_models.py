@@ -31,8 +31,8 @@ def _lines(value: Any) -> Any:
 
 Interests = Annotated[
     str,
+    StringConstraints(strip_whitespace=True, max_length=LONGEST),  # beside the str: else its words speak of items
     BeforeValidator(_lines),
-    StringConstraints(strip_whitespace=True, max_length=LONGEST),
     AfterValidator(m._printable),
 ]
 Keyword = Annotated[m.Label, AfterValidator(_findable)]

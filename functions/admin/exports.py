@@ -15,6 +15,8 @@ from functions.admin import bundles_models as b
 from functions.admin import categories_models as c
 from functions.admin import imports_models as im
 from functions.admin import models as m
+from functions.admin import plans_models as p
+from functions.admin import removal_models as rm
 from functions.admin.csv_answers import CSV, file_headers
 from functions.admin.users import ABOUT
 from shared.domain import sheets
@@ -24,7 +26,19 @@ from shared.services.context import Ports
 from shared.wiring import wiring
 
 router = APIRouter(tags=["export"])
-What = Literal["users", "invites", "onboardings", "bundles", "rooms", "categories", "jobs", "imports", "audit"]
+What = Literal[
+    "users",
+    "invites",
+    "onboardings",
+    "bundles",
+    "plans",
+    "rooms",
+    "categories",
+    "removal_reasons",
+    "jobs",
+    "imports",
+    "audit",
+]
 JSON: dict[int | str, dict[str, Any]] = {
     200: {"description": "`{items, next_cursor, total}`, as the lists have it", "content": {"application/json": {}}}
 }
@@ -81,6 +95,8 @@ SHAPES: Mapping[What, Shape] = {
         "created_at finished_at".split(),
         _member_beside,
     ),
+    "plans": Shape(lambda plan, ports: p.plan_out(plan, ports.now()), list(p.PlanOut.model_fields)),
+    "removal_reasons": Shape(lambda reason, _: rm.reason_out(reason), list(rm.ReasonOut.model_fields)),
     "rooms": Shape(
         lambda room, _: m.room_out(room), "room_id name topic alias encrypted members kind join_rule".split()
     ),

@@ -9,7 +9,19 @@ from msgspec.structs import replace
 
 from shared.domain.audit import audit
 from shared.ports import Query
-from shared.repositories import AUDIT, BUNDLES, CATEGORIES, IMPORTS, INVITES, JOBS, ONBOARDINGS, Repository, audit_write
+from shared.repositories import (
+    AUDIT,
+    BUNDLES,
+    CATEGORIES,
+    IMPORTS,
+    INVITES,
+    JOBS,
+    ONBOARDINGS,
+    PLANS,
+    REMOVAL_REASONS,
+    Repository,
+    audit_write,
+)
 from shared.services.context import Actor, Ports
 from shared.services.managed import managed
 
@@ -65,6 +77,8 @@ SOURCES: Mapping[str, Callable[[Ports], Pages]] = {
     "invites": records(INVITES, "created_at"),
     "onboardings": records(ONBOARDINGS, "created_at"),
     "bundles": records(BUNDLES, "created_at"),
+    "plans": records(PLANS, "created_at"),
+    "removal_reasons": records(REMOVAL_REASONS, "created_at"),
     "rooms": rooms,
     "categories": records(CATEGORIES, "created_at"),
     "jobs": records(JOBS, "created_at"),

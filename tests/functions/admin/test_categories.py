@@ -144,6 +144,12 @@ async def test_a_wrong_question(service: Service, field: str) -> None:
         await wrong_field(service, "POST", "/api/rooms/recommend", {"interests": "x", field: value}, field)
 
 
+async def test_too_long_a_text(service: Service) -> None:
+    """The limit is told in characters."""
+    answer = await service.api("POST", "/api/rooms/recommend", json={"interests": "x" * 10_001})
+    assert "at most 10000 characters" in problem(answer, 400)["detail"]
+
+
 async def test_matrix_is_down(service: Service, world: World) -> None:
     """Without the rooms there is a 503, not an empty list."""
     world.homeserver.fail_next(Unreachable("matrix", "no answer within 10 s"), times=9)

@@ -25,6 +25,8 @@ async def furnish(service: Service, world: World) -> None:
     await service.api("POST", "/api/users", json=user | {"groups": ["staff; choir"]})
     await service.api("POST", "/api/invites", json={"label": "@Bob", "note": "two\nlines", "groups": ["staff; choir"]})
     await service.api("POST", "/api/bundles", json={"name": "=Garden", "rooms": [], "for_groups": ["staff; choir"]})
+    await service.api("POST", "/api/plans", json={})
+    await service.api("PUT", "/api/removal_reasons/rules", json={"label": "@Rules", "reason": "broke them"})
     await service.api("POST", "/api/categories", json={"name": "-Outdoors", "keywords": ["hiking"]})
     await service.api("POST", "/api/imports?kind=users", content="first_name\nCleo\n")
     await service.work()

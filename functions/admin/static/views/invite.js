@@ -1,0 +1,137 @@
+// One invite: to hand over, to change, to revoke, and who came in by it.
+import { each, get, patch, post } from "../api.js";
+import { button, chip, copier, drafts, fill, h, mark, once, problem, say } from "../dom.js";
+import { inviteForm } from "../invite_form.js";
+import { namer } from "../rooms.js";
+import { INVITES, plural, when, whenAndDate } from "../words.js";
+
+export async function show(place, { id, query, signal }) {
+  const path = `/api/invites/${encodeURIComponent(id)}`;
+  const [invite, name] = await Promise.all([get(path, { signal }), namer()]);
+  draw(place, { path, invite, name, signal, made: query.get("made") });
+  if (query.get("made")) history.replaceState(null, "", `#/invites/${encodeURIComponent(id)}`);
+}
+
+function draw(place, about) {
+  const { invite, made } = about;
+  const again = (changed, words) => (draw(place, { ...about, invite: changed, made: "" }), say(words), place.querySelector("h1").focus());
+  fill(place,
+    h("div", { class: "head" }, h("h1", { tabindex: "-1" }, made ? `The invite for ${invite.label} is made` : invite.label), chip(invite.status, INVITES[invite.status])),
+    !invite.settled && h("p", { class: "quiet" }, "Authentik has not taken this over yet: it will within a minute or so."),
+    invite.status === "pending" && given(about),
+    h("section", {}, h("h2", {}, "What it grants"), grants(about)),
+    usedBy(about),
+    invite.status === "revoked" ? null : editing(about, again),
+    h("p", {}, h("a", { href: "#/invites" }, "All invites"), " · ", h("a", { href: "#/invites/new" }, "Another one")));
+}
+
+// ---- to hand over
+
+function given({ invite, name }) {
+  const link = h("input", { readOnly: true, value: invite.link, "aria-label": "The link", onfocus: (event) => event.target.select() });
+  const text = h("textarea", { readOnly: true, rows: 9, "aria-label": "Text to paste" });
+  text.value = words(invite, name);
+  const square = h("div", {});
+  drawn(square, invite.link);
+  const sharing = navigator.share && button("Share…", () => navigator.share({ text: text.value }).catch(() => {}));
+  return h("section", {}, h("h2", {}, "Hand it over"), h("div", { class: "given" },
+    h("div", {}, link, h("p", { class: "actions" }, copier(() => invite.link, "Copy the link", link), sharing),
+      h("p", {}, "Or this, to paste:"), text, h("p", { class: "actions" }, copier(() => text.value, "Copy the text", text))),
+    square));
+}
+
+function words(invite, name) {
+  const rooms = invite.rooms.map(name);
+  const uses = invite.max_uses > 1 ? `It works for ${invite.max_uses} people` : "It works once";
+  const until = new Date(invite.expires_at).toLocaleDateString(undefined, { weekday: "long", day: "numeric", month: "long", hour: "2-digit", minute: "2-digit" });
+  const then = rooms.length ? `You will be invited to ${new Intl.ListFormat("en").format(rooms)}.` : "You will be invited to our rooms.";
+  return `You are invited to join us. Open this link and make your account:\n\n${invite.link}\n\n${uses}, until ${until}. ${then}`;
+}
+
+async function drawn(place, text) {
+  const { generate } = await import("../vendor/lean-qr-2.7.4.mjs");
+  const code = generate(text);
+  const size = code.size + 8;
+  const squares = [];
+  for (let y = 0; y < code.size; y++) for (let x = 0; x < code.size; x++) if (code.get(x, y)) squares.push(`M${x + 4} ${y + 4}h1v1h-1z`);
+  const { svg } = await import("../dom.js");
+  fill(place, svg("svg", { viewBox: `0 0 ${size} ${size}`, class: "qr", role: "img", "aria-label": "QR code of the link", "shape-rendering": "crispEdges" },
+    svg("path", { d: squares.join(""), fill: "#000" })));
+}
+
+// ---- what it does
+
+function grants({ invite, name }) {
+  const facts = [
+    ["Rooms", invite.rooms.length ? invite.rooms.map(name).join(", ") : "those that everybody gets"],
+    invite.bundles.length && ["Bundles", invite.bundles.join(", ")],
+    invite.groups.length && ["Groups", invite.groups.join(", ")],
+    ["Ends", whenAndDate(invite.expires_at)],
+    ["Used", `${invite.uses} of ${invite.max_uses}`],
+    invite.email && ["E-mail", invite.email],
+    invite.matrix_id && ["Matrix id", invite.matrix_id],
+    invite.sponsor && ["Sponsor", invite.sponsor],
+    invite.note && ["Note", invite.note],
+    ["Made", [when(invite.created_at), ` by ${invite.created_by}`]],
+  ];
+  return [
+    h("dl", { class: "facts" }, facts.filter(Boolean).flatMap(([term, value]) => [h("dt", {}, term), h("dd", {}, value)])),
+    h("p", { class: "quiet" }, "And what every new member gets: an account, the default rooms and group, the way out of INDOC, and the welcome."),
+  ];
+}
+
+function usedBy({ invite, signal }) {
+  if (!invite.used_by.length) return h("section", {}, h("h2", {}, "Who came in by it"), h("p", { class: "quiet" }, "Nobody yet."));
+  const ids = invite.used_by.slice(-30).reverse();
+  const list = h("ul", { class: "rows" }, h("li", { class: "quiet" }, "Looking…"));
+  each(ids, (id) => get(`/api/onboardings/${id}`, { signal })).then((found) =>
+    fill(list, found.map(({ value: one, error }, at) =>
+      h("li", {}, h("a", { href: `#/onboardings/${ids[at]}` }, one ? one.member.name || one.member.username : ids[at]), " ",
+        one && [chip(one.state), h("span", { class: "quiet" }, " ", when(one.created_at))], error && h("span", { class: "wrong" }, ` ${error.detail}`)))));
+  return h("section", {}, h("h2", {}, `Who came in by it: ${plural(invite.used_by.length, "member")}`), list);
+}
+
+// ---- to change
+
+function editing(about, again) {
+  const { path, invite } = about;
+  const place = h("div", {});
+  const box = h("details", { class: "box" }, h("summary", {}, "Change or revoke"), place);
+  if (drafts.find(`invite.${invite.id}`)) box.open = true;
+  box.addEventListener("toggle", () => box.open && !place.children.length && fill(place, form(about, again), revoking(path, invite, again)));
+  return box;
+}
+
+function form({ path, invite }, again) {
+  const draft = `invite.${invite.id}`;
+  const inner = inviteForm({ known: invite, draft: drafts.find(draft) || {}, changed: () => drafts.keep(draft, inner.typed()) });
+  const trouble = h("div", {});
+  const send = h("button", { class: "main" }, "Save");
+  const element = h("form", { novalidate: true, onsubmit: (event) => (event.preventDefault(), once(send, save, trouble)) }, inner.element, trouble, h("p", { class: "actions" }, send));
+  async function save() {
+    mark(element);
+    const values = Object.entries(inner.values()).filter(([name, value]) => JSON.stringify(value) !== JSON.stringify(invite[name]));
+    if (!values.length) return say("Nothing has changed.");
+    try {
+      const saved = await patch(path, Object.fromEntries(values));
+      drafts.drop(draft);
+      return again(saved, "Saved.");
+    } catch (error) {
+      mark(element, error.errors);
+      return fill(trouble, problem(error));
+    }
+  }
+  return element;
+}
+
+// Two presses in place: the second one says what it does.
+function revoking(path, invite, again) {
+  const trouble = h("div", {});
+  const sure = button("Yes: the link ends now", () => once(sure, async () => again(await post(`${path}/revoke`), "Revoked: the link works no more."), trouble), { class: "danger", hidden: true });
+  const first = button("Revoke…", () => {
+    sure.hidden = false;
+    first.hidden = true;
+    sure.focus();
+  }, { class: "danger" });
+  return h("div", {}, h("p", { class: "quiet" }, "Revoking ends the link. Who has come in by it stays."), trouble, h("p", { class: "actions" }, first, sure));
+}

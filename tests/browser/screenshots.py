@@ -1,0 +1,70 @@
+"""`scripts/screenshots`: each view of the page, at a desk's and a phone's width, light and dark."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from local.stack import Stack
+from local.surroundings import given
+from tests.browser.conftest import CHROMIUM, QUIET, WIDTHS, People, with_key
+
+VIEWS = {
+    "home": ("#/", "needs? you"),
+    "invites": ("#/invites", "Ends soon"),
+    "invite-new": ("#/invites/new", "Book Club"),
+    "invite": ("#/invites", "Ends soon"),
+    "onboardings": ("#/onboardings", "Eve Else"),
+    "onboarding-failed": ("#/onboardings", "Bea Broken"),
+    "onboarding-held": ("#/onboardings", "Eve Else"),
+}
+"""Where it is, and what is there when it is; of those that are one thing, what leads to it."""
+
+
+def main(folder: Path) -> None:
+    if not CHROMIUM:
+        sys.exit("There is no Chromium: apt install chromium, or name it in CHROMIUM.")
+    folder.mkdir(parents=True, exist_ok=True)
+    with (
+        tempfile.TemporaryDirectory() as data,
+        Stack(Path(data), given(os.environ) | {"MUSTER_FREE_PORTS": "1"}) as stack,
+    ):
+        asyncio.run(People(stack.env).settle())
+        with sync_playwright() as playwright:
+            browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET.split())
+            for width in WIDTHS:
+                _pictures(browser, stack.env, width, folder)
+            browser.close()
+
+
+def _pictures(browser: Browser, env: dict[str, str], width: int, folder: Path) -> None:
+    for scheme in ("light", "dark"):
+        context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)  # type: ignore[arg-type]
+        page = context.new_page()
+        page.goto(env["PUBLIC_URL"])
+        page.get_by_role("heading", name="Sign in").wait_for()
+        page.screenshot(path=folder / f"sign-in-{width}-{scheme}.png")
+        with_key(page, env)
+        for name, (path, sign) in VIEWS.items():
+            _shown(page, env["PUBLIC_URL"], name, path, sign)
+            page.screenshot(path=folder / f"{name}-{width}-{scheme}.png", full_page=True)
+        context.close()
+
+
+def _shown(page: Page, base: str, name: str, path: str, sign: str) -> None:
+    page.goto(f"{base}/{path}")
+    found = page.get_by_role("heading", name="you").first if name == "home" else page.get_by_text(sign).first
+    found.wait_for()
+    if name in ("invite", "onboarding-failed", "onboarding-held"):
+        page.get_by_role("link", name=sign).click()
+        page.get_by_role("heading", name=sign).first.wait_for()
+    page.wait_for_timeout(700)  # what comes in by itself: counts, the QR code, the self-check
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
