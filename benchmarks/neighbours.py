@@ -3,8 +3,7 @@ of the real ones (`tests/contracts/test_neighbours.py`).
 
     .venv/bin/python -m benchmarks.neighbours --port 8099 --users 100000 --rooms 5000 [--delay 0.01]
 
-Whoever speaks to the homeserver names themselves: the access token is a Matrix id, "/" and a device
-behind it where there are several.
+Whoever speaks to the homeserver names themselves: the access token is a Matrix id.
 """
 
 from __future__ import annotations
@@ -106,10 +105,6 @@ def _pk(request: Request) -> int:
 
 
 def _rooms(homeserver: Homeserver, delay: float) -> Iterator[Route]:
-    async def whoami(request: Request) -> Any:
-        user, device = _device(request)
-        return {"user_id": user, "device_id": device, "is_guest": False}
-
     async def joined(_: Request) -> Any:
         return {"joined_rooms": homeserver.joined()}
 
@@ -146,6 +141,9 @@ def _rooms(homeserver: Homeserver, delay: float) -> Iterator[Route]:
 
         return become
 
+    async def whoami(request: Request) -> Any:
+        return {"user_id": _by(request), "device_id": _device(request)}
+
     yield _route("GET", f"{CLIENT}/account/whoami", whoami, delay)
     yield _route("GET", f"{CLIENT}/joined_rooms", joined, delay)
     yield _route("GET", f"{CLIENT}/rooms/{{room}}/state", state, delay)
@@ -166,12 +164,12 @@ def _room(request: Request) -> str:
 
 
 def _by(request: Request) -> str:
-    return _device(request)[0]
+    """A token is the user's id, and behind a # the device."""
+    return request.headers["authorization"].removeprefix("Bearer ").partition("#")[0]
 
 
-def _device(request: Request) -> tuple[str, str]:
-    user, _, device = request.headers["authorization"].removeprefix("Bearer ").partition("/")
-    return user, device or "FIRST"
+def _device(request: Request) -> str:
+    return request.headers["authorization"].partition("#")[2] or "SENDS"
 
 
 # ------------------------------------------------------------------ as a process
@@ -205,7 +203,7 @@ def _wait(url: str) -> None:
 def settings(url: str) -> dict[str, str]:
     authentik = {"AUTHENTIK_URL": url, "AUTHENTIK_API_TOKEN": "any"}
     matrix = {"MATRIX_HOMESERVER": url, "MATRIX_USER_ID": BOT, "MATRIX_DOMAIN": DOMAIN, "MATRIX_ACCESS_TOKEN": BOT}
-    return authentik | matrix | {"MATRIX_SYNC_ACCESS_TOKEN": f"{BOT}/WATCHES", "MUSTER_ENV": "local"}
+    return authentik | matrix | {"MATRIX_SYNC_ACCESS_TOKEN": f"{BOT}#WATCHES", "MUSTER_ENV": "local"}
 
 
 def main() -> None:

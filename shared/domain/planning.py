@@ -61,7 +61,8 @@ class _Holders:
 
 class _Planner:
     """What is the same for everybody is worked out once. `_ways`: of each room, the spaces by which it is entered and
-    to which the bot can invite."""
+    to which the bot can invite. `_now`: of the person whose lines are being made, where they are: a cache looks each of
+    them up in a list."""
 
     def __init__(self, bundles: Sequence[Bundle], community: Community, rules: Rules, scope: Scope) -> None:
         self._rules, self._scope = rules, scope
@@ -73,6 +74,7 @@ class _Planner:
         self._members = {room: community.members_of(room) for room in dict.fromkeys((*managed, *spaces))}
         self._present = self._where(managed)
         self._holders = _Holders(bundles)
+        self._now: dict[str, str] = {}
 
     def _where(self, rooms: Iterable[str]) -> dict[str, list[str]]:
         """Each member's managed rooms: most people are in few of many."""
@@ -94,6 +96,8 @@ class _Planner:
     def lines(self, person: Person) -> Iterator[Line]:
         if not self._scope.has(person) or person.matrix_id == self._rules.bot:
             return
+        present = self._present.get(person.matrix_id, ())
+        self._now = {room: self._members[room].get(person.matrix_id, "") for room in present}
         held = self._holders.held_by(person)
         wishes = self._wishes(held)
         entering = list(self._entering(person, wishes))
@@ -105,7 +109,8 @@ class _Planner:
         yield from self._levels(person, held, joined, gone)
 
     def _state(self, person: Person, room: str) -> str:
-        return self._members[room].get(person.matrix_id, "")
+        known = self._now.get(room)
+        return self._members[room].get(person.matrix_id, "") if known is None else known
 
     def _wishes(self, held: Sequence[Bundle]) -> dict[str, list[Bundle]]:
         """The rooms that they are to be in, each with the bundles that say so."""
