@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -29,8 +30,21 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if STACKS & set(item.path.parents):
             item.add_marker(pytest.mark.stack)
+    _name_each(items)
     shared = hasattr(config, "workerinput")
     items.sort(key=lambda item: bool(STACKS & set(item.path.parents)) is not shared)
+
+
+def _name_each(items: list[pytest.Item]) -> None:
+    """Workers are given tests by name: of several with the same one only one would be run. Schemathesis names all
+    operations alike."""
+    for item in items:
+        _, bracket, params = item.name.partition("[")
+        if bracket and not item.nodeid.endswith(item.name):
+            item._id = item._id.with_params(params.removesuffix("]"))
+    alike = [name for name, count in Counter(item.nodeid for item in items).items() if count > 1]
+    if alike:
+        raise pytest.UsageError(f"tests of the same name: {', '.join(alike[:5])}")
 
 
 def _required(report: Any) -> Any:
