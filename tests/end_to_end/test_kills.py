@@ -71,9 +71,12 @@ async def test_the_writer_of_m_direct_killed(town: Any) -> None:
     names, link = await town.newcomers(2)
     with town.stack.killed_at(Kill("chat.set_direct_rooms")):
         await town.enroll(link, names)
-        await town.until(names, lambda onboarding: onboarding["state"] == "done", sweeping=False)
-        with contextlib.suppress(httpx.HTTPError):
-            await town.sweep()
+        for _ in range(100):  # the stack sweeps by itself as well: whichever comes by first dies
+            if town.stack.is_dead("app"):
+                break
+            with contextlib.suppress(httpx.HTTPError):
+                await town.sweep()
+            await asyncio.sleep(0.3)
     verdict = await town.verdict(names)
     assert verdict.holds, str(verdict)
     server = Homeserver(town.env)
