@@ -139,7 +139,9 @@ async def table(ports: Ports, name: str, limit: int | None = None, cursor: str |
     """As it stands. Raises `NotFound`; `Invalid` for a cursor that is none. Lines are kept for 30 days."""
     imported = (await IMPORTS.get(ports.documents, name)).record
     start = _place(cursor, imported.lines)
-    job, lines = await jobs.view(ports, name), await _lines(ports, imported, start, limit or imported.lines)
+    job = await jobs.view(ports, name)
+    imported = (await IMPORTS.get(ports.documents, name)).record  # once more: a job that is done has counted all lines
+    lines = await _lines(ports, imported, start, limit or imported.lines)
     step = next(iter(job.steps), None)
     why = {"cause": step.cause, "fix": step.fix} if step else {}
     end = start + (limit or imported.lines)
