@@ -70,6 +70,8 @@ async def light(run: Run) -> dict[str, Any] | None:
     direct = await _direct(chat)
     gone = changes.left | (await _hidden(run, direct) if _mark(direct) != run.sync.direct else set())
     changed = {room: events for room, events in changes.rooms.items() if room not in gone and room not in direct}
+    if _mark(direct) != run.sync.direct:
+        changed = dict.fromkeys(await _shown_again(run, chat, direct) - gone, ()) | changed
     if changed or gone:
         ids = await MemberIds.load(run)
         for shard in sorted({member_shard(room) for room in (*changed, *gone)}):
@@ -97,6 +99,12 @@ async def _direct(chat: Chat) -> set[str]:
 
 def _mark(direct: set[str]) -> str:
     return packing.digest(packing.encoded(sorted(direct)))
+
+
+async def _shown_again(run: Run, chat: Chat, direct: set[str]) -> set[str]:
+    """Joined rooms that the cache does not have, because they were direct ones until now."""
+    known = {room for name in run.names("rooms-") for room in await rows_in(run, name)}
+    return set(await chat.joined_rooms()) - direct - known
 
 
 async def _hidden(run: Run, direct: set[str]) -> set[str]:

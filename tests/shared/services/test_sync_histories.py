@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -113,6 +113,7 @@ async def lived(history: list[Act], last: Kind) -> None:
 
 @settings(max_examples=150, deadline=None, derandomize=True, database=None)
 @given(st.lists(ACTS, max_size=25), st.sampled_from(["light", "full"]))
+@example([("direct", 0, 1), ("light", 0, 0), ("direct", 0, 0)], "light")
 def test_light_and_full_agree(history: list[Act], last: Kind) -> None:
     """After any history a light sync says what a cache made anew would say, and so does a full one."""
     asyncio.run(lived(history, last))
