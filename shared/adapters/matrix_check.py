@@ -10,6 +10,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any, Protocol
 
 from shared.adapters.matrix_client import ADMIN, CLIENT, StrictClient, path_of
+from shared.bounded import each
 from shared.domain.errors import MusterError, NotFound, Refused
 from shared.ports import CREATOR, Finding, Power, Room
 
@@ -41,14 +42,9 @@ async def self_check(chat: Checked, rooms: Sequence[str], indoc: str) -> list[Fi
         return [Finding("matrix token", False, error.cause, anew)]
     except MusterError as error:
         return [_failed("matrix token", error)]
-    gate = asyncio.Semaphore(AT_ONCE)
-
-    async def look(room_id: str) -> Finding:
-        async with gate:
-            return await _room(chat, room_id, room_id == indoc)
-
     wanted = dict.fromkeys([*([indoc] if indoc else []), *rooms])
-    limiter, *found = await asyncio.gather(_limiter(chat), *(look(room_id) for room_id in wanted))
+    looks = each(wanted, lambda room_id: _room(chat, room_id, room_id == indoc), AT_ONCE)
+    limiter, found = await asyncio.gather(_limiter(chat), looks)
     return [_token(said.data, chat.user_id), clock(said.headers, datetime.now(UTC)), limiter, *found]
 
 

@@ -8,11 +8,10 @@ from typing import Any, TypeVar
 
 from shared.adapters.matrix_client import ADMIN, StrictClient, ask, path_of
 from shared.adapters.matrix_rooms import by_name, room_of_list, room_of_summary
+from shared.bounded import each
 from shared.domain.errors import NotFound, Refused
 from shared.ports import Room
 
-AT_ONCE = 8
-"""Calls at the same time, at most, where one method needs many."""
 TOPICS_UP_TO = 100
 """Rooms that `rooms` reads one by one, topic included; above that it takes the admin list, which has no topics."""
 _SUMMARIES = ("/_matrix/client/v1/room_summary", "/_matrix/client/unstable/im.nheko.summary/summary")
@@ -63,12 +62,12 @@ class RoomReader:
         async def state(room_id: str) -> dict[str, Any] | None:
             return await _or_none(self._client().state(room_id, "m.room.member", user_id))
 
-        states = await _each(rooms, state)
+        states = await each(rooms, state)
         return {room for room, said in zip(rooms, states, strict=True) if said and said.get("membership") == "join"}
 
     async def _described(self, ids: Sequence[str], listed: dict[str, Room]) -> list[Room]:
         """From the list; what the list lacks (it lags behind by moments) is read from the room."""
-        missing = await _each([i for i in ids if i not in listed], lambda room_id: _or_none(self.room(room_id)))
+        missing = await each([i for i in ids if i not in listed], lambda room_id: _or_none(self.room(room_id)))
         return by_name([*(listed[i] for i in ids if i in listed), *missing])
 
     async def _summarize(self, room_id: str) -> dict[str, Any]:
@@ -98,17 +97,6 @@ class RoomReader:
                 raise
             self._admin = False
             return None
-
-
-async def _each(items: Sequence[_T], act: Callable[[_T], Awaitable[_R]]) -> list[_R]:
-    """`act` on every item, `AT_ONCE` at a time."""
-    gate = asyncio.Semaphore(AT_ONCE)
-
-    async def one(item: _T) -> _R:
-        async with gate:
-            return await act(item)
-
-    return await asyncio.gather(*(one(item) for item in items))
 
 
 async def _or_none(reading: Awaitable[_R]) -> _R | None:

@@ -3,16 +3,15 @@ joined after a moment, so that halving the time finds each in as many questions 
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
+from shared.bounded import each
 from shared.domain.errors import NotFound
 from shared.ports import Account, Directory
 from shared.services import user_shards
 from shared.services.shards import Run
 
-AT_ONCE = 8
 MOST = 32
 """Deleted accounts beyond which a full sync asks less."""
 FEW = 8
@@ -88,15 +87,13 @@ class _Search:
 
 async def looked_up(directory: Directory, pks: Sequence[int]) -> tuple[list[Account], list[int]]:
     """Those that are there, and the numbers of those that are not."""
-    gate = asyncio.Semaphore(AT_ONCE)
 
     async def read(pk: int) -> Account | None:
-        async with gate:
-            try:
-                return await directory.account(pk)
-            except NotFound:
-                return None
+        try:
+            return await directory.account(pk)
+        except NotFound:
+            return None
 
-    found = await asyncio.gather(*(read(pk) for pk in pks))
+    found = await each(pks, read)
     there = [account for account in found if account]
     return there, [pk for pk, account in zip(pks, found, strict=True) if account is None]

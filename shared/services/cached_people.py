@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from shared.bounded import each
 from shared.domain import members
 from shared.domain.bundles import Bundle
 from shared.domain.cache import Memberships, Users
@@ -18,7 +19,7 @@ from shared.domain.onboarding import Onboarding
 from shared.domain.plans import INSIDE, Person
 from shared.ports import Op, Query
 from shared.repositories import ONBOARDINGS, every
-from shared.services.community import OUT, each, person_of
+from shared.services.community import OUT, person_of
 from shared.services.context import Ports
 
 STRANGERS = 600

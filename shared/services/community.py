@@ -6,12 +6,12 @@ For communities that can be read within a request. Of a larger one the cache kno
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import TypeVar
+from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 from msgspec.structs import replace
 
+from shared.bounded import each
 from shared.domain import ids, members
 from shared.domain.bundles import Bundle
 from shared.domain.errors import Conflict, NotFound, Refused
@@ -25,11 +25,8 @@ from shared.services.enroll import MATRIX_ATTRIBUTE
 
 MOST_ROOMS = 200
 MOST_PEOPLE = 5_000
-AT_ONCE = 8
 OUT = ("pending", "rejected")
 """Onboardings that are held: their accounts are deactivated, and may not be yet."""
-T = TypeVar("T")
-R = TypeVar("R")
 
 
 class TooLarge(Conflict):
@@ -130,14 +127,3 @@ def person_of(plain: Person, onboarding: Onboarding | None, vouched: str) -> Per
         bundles=frozenset(onboarding.bundles if onboarding else ()),
         active=plain.active and (onboarding is None or onboarding.hold not in OUT),
     )
-
-
-async def each(items: Sequence[T], act: Callable[[T], Awaitable[R]]) -> list[R]:
-    """`act` on every item, `AT_ONCE` at a time."""
-    gate = asyncio.Semaphore(AT_ONCE)
-
-    async def one(item: T) -> R:
-        async with gate:
-            return await act(item)
-
-    return await asyncio.gather(*(one(item) for item in items))

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import TypeVar
+from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
 
+from shared.bounded import each
 from shared.domain import members
 from shared.domain.cached_users import UserRow
 from shared.domain.errors import Invalid, Refused
@@ -23,8 +23,6 @@ from shared.services.context import Ports
 from shared.services.groups import all_groups, find, is_guarded
 from shared.services.managed import managed, room_id_of
 
-T = TypeVar("T")
-AT_ONCE = 8
 PAGE = 100
 """Authentik's largest."""
 FRESH = 600.0
@@ -111,7 +109,7 @@ async def _rooms(ports: Ports, names: Sequence[str]) -> dict[str, str]:
     cached = {name for room in (await lists.rooms(ports)).rooms for name in (room.room_id, room.alias)}
     asked = [name for name in names if name not in cached]
     ours = await managed(ports) if asked else []
-    answers = await _each(asked, lambda name: _against_room(ports, name, ours))
+    answers = await each(asked, lambda name: _against_room(ports, name, ours))
     return {name: answer for name, answer in zip(asked, answers, strict=True) if answer}
 
 
@@ -133,7 +131,7 @@ async def _bundles(ports: Ports, names: Sequence[str]) -> dict[str, str]:
             return "; ".join(message for _, message in error.errors)
         return ""
 
-    answers = await _each(names, against)
+    answers = await each(names, against)
     return {name: answer for name, answer in zip(names, answers, strict=True) if answer}
 
 
@@ -162,10 +160,10 @@ async def _accounts(ports: Ports, usernames: set[str], emails: set[str]) -> Sequ
     first = await directory.accounts(size=PAGE)
     pages = math.ceil(first.total / PAGE)
     if pages <= len(usernames) + len(emails):
-        others = await _each(range(2, pages + 1), lambda page: directory.accounts(page=page, size=PAGE))
+        others = await each(range(2, pages + 1), lambda page: directory.accounts(page=page, size=PAGE))
         return [account for found in (first, *others) for account in found.items]
-    named = await _each(sorted(usernames), directory.account_named)
-    mailed = await _each(sorted(emails), lambda email: directory.accounts(search=email, size=PAGE))
+    named = await each(sorted(usernames), directory.account_named)
+    mailed = await each(sorted(emails), lambda email: directory.accounts(search=email, size=PAGE))
     return [account for account in named if account] + [account for found in mailed for account in found.items]
 
 
@@ -178,13 +176,3 @@ async def _invited(ports: Ports) -> dict[str, str]:
         for invite in invites
         if invite.email and invite.status(now) == "pending"
     }
-
-
-async def _each(items: Iterable[str] | Iterable[int], ask: Callable[..., Awaitable[T]]) -> list[T]:
-    bound = asyncio.Semaphore(AT_ONCE)
-
-    async def one(item: str | int) -> T:
-        async with bound:
-            return await ask(item)
-
-    return await asyncio.gather(*(one(item) for item in items))

@@ -6,12 +6,12 @@ is stopped before the job is made: were that cut short, asking again stops nothi
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 from msgspec import Struct
 
+from shared.bounded import each
 from shared.domain import ids, members
 from shared.domain.errors import NotFound, Refused
 from shared.domain.jobs import Job, fitting, leaving_steps
@@ -32,7 +32,6 @@ from shared.services.where import seen_invited
 
 STILL_RUNNING = timedelta(seconds=60)
 """A step that is being done cannot be called back; it ends within 50 seconds. Removals come after it."""
-AT_ONCE = 8
 
 
 class Wanted(Struct, frozen=True):
@@ -148,21 +147,18 @@ async def _where(ports: Ports, leaver: _Leaver, keep: Sequence[str]) -> Mapping[
 
 async def _invited(ports: Ports, person: str, steps: Sequence[Step], seen: Sequence[str], known: set[str]) -> list[str]:
     """Each looked at live, unless an invite may be on its way."""
-    gate = asyncio.Semaphore(AT_ONCE)
     rooms = {str(step.result.get("room_id") or step.room): False for step in steps if step.kind == "room"}
     rooms |= dict.fromkeys(seen, False)
     rooms |= {step.room: True for step in steps if step.kind == "room" and step.state == "running"}
 
-    async def one(room: str, coming: bool) -> str | None:
-        async with gate:
-            try:
-                room_id = await room_id_of(ports, room)
-                if coming or room_id in known:
-                    return room_id
-                there = await (await ports.chat()).membership(room_id, person)
-            except (Refused, NotFound):
-                return None  # the bot is not in it, and has invited nobody to it
+    async def one(room: str) -> str | None:
+        try:
+            room_id = await room_id_of(ports, room)
+            if rooms[room] or room_id in known:
+                return room_id
+            there = await (await ports.chat()).membership(room_id, person)
+        except (Refused, NotFound):
+            return None  # the bot is not in it, and has invited nobody to it
         return room_id if there and there.state in ("invite", "knock", "join") else None
 
-    found = await asyncio.gather(*(one(room, coming) for room, coming in rooms.items()))
-    return [room for room in found if room and room not in known]
+    return [room for room in await each(rooms, one) if room and room not in known]

@@ -14,6 +14,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from shared.bounded import each
 from shared.domain import ids
 from shared.domain.errors import Refused
 from shared.domain.jobs import Job
@@ -21,7 +22,6 @@ from shared.domain.onboarding import Step, derived_state
 from shared.domain.plans import IN, Line
 from shared.ports import Create, Op, Query, Write
 from shared.repositories import JOBS, PLANS, every, steps_of
-from shared.services.community import each
 from shared.services.context import Ports
 from shared.services.plan_guard import not_any_more
 from shared.services.plans import lines_of

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 
 from msgspec import Struct
 
+from shared.bounded import each
 from shared.domain import messages
 from shared.domain.errors import Abandoned, Conflict, Invalid, NotFound, Rejected
 from shared.domain.jobs import Job
@@ -20,9 +20,6 @@ from shared.services.encryption import NoDevice
 from shared.services.messaging import direct_room, say
 from shared.services.rooms import foreseen
 from shared.services.steps import Act, Done, Ending, Skipped
-
-AT_ONCE = 8
-"""Rooms that are looked at beforehand at the same time."""
 
 
 class Words(Struct, frozen=True):
@@ -66,15 +63,11 @@ async def refuse_the_bot(ports: Ports, member: MemberId) -> None:
 
 async def all_foreseen(ports: Ports, job: Job, steps: Sequence[Step]) -> list[Step]:
     """A dry run's steps: what the bot may not do, or need not, is shown as it would end."""
-    gate = asyncio.Semaphore(AT_ONCE)
 
     async def one(step: Step) -> Step:
-        if step.kind != "removal":
-            return step
-        async with gate:
-            return await foreseen(ports, job, step)
+        return await foreseen(ports, job, step) if step.kind == "removal" else step
 
-    return await asyncio.gather(*(one(step) for step in steps))
+    return await each(steps, one)
 
 
 async def say_before(act: Act) -> Ending:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Collection, Sequence
 
 from msgspec import Struct
 from msgspec.structs import replace
 
+from shared.bounded import each
 from shared.domain import cached_rooms
 from shared.domain.cached_rooms import Members, RoomRow, folded
 from shared.domain.errors import NotFound, Refused
@@ -34,13 +34,7 @@ async def read_all(chat: Chat, rooms: Sequence[str], small: Collection[str], ids
 
 
 async def _read_some(chat: Chat, rooms: Sequence[str], at_once: int, ids: MemberIds) -> dict[str, Home | None]:
-    gate = asyncio.Semaphore(at_once)
-
-    async def one(room: str) -> Home | None:
-        async with gate:
-            return await read(chat, room, ids)
-
-    homes = await asyncio.gather(*(one(room) for room in rooms))
+    homes = await each(rooms, lambda room: read(chat, room, ids), at_once)
     return dict(zip(rooms, homes, strict=True))
 
 

@@ -68,10 +68,10 @@ async def light(run: Run) -> dict[str, Any] | None:
         return None
     chat = await run.ports.chat()
     direct = await _direct(chat)
-    gone = changes.left | (await _hidden(run, direct) if _mark(direct) != run.sync.direct else set())
-    changed = {room: events for room, events in changes.rooms.items() if room not in gone and room not in direct}
-    if _mark(direct) != run.sync.direct:
-        changed = dict.fromkeys(await _shown_again(run, chat, direct) - gone, ()) | changed
+    hidden, shown = await _turned(run, chat, direct) if _mark(direct) != run.sync.direct else (set[str](), set[str]())
+    gone = changes.left | hidden
+    changed: dict[str, Sequence[StateEvent]] = dict.fromkeys(shown - gone, ())
+    changed |= {room: events for room, events in changes.rooms.items() if room not in gone and room not in direct}
     if changed or gone:
         ids = await MemberIds.load(run)
         for shard in sorted({member_shard(room) for room in (*changed, *gone)}):
@@ -101,18 +101,10 @@ def _mark(direct: set[str]) -> str:
     return packing.digest(packing.encoded(sorted(direct)))
 
 
-async def _shown_again(run: Run, chat: Chat, direct: set[str]) -> set[str]:
-    """Joined rooms that the cache does not have, because they were direct ones until now."""
+async def _turned(run: Run, chat: Chat, direct: set[str]) -> tuple[set[str], set[str]]:
+    """Rooms that have become direct ones since they were cached, and those that are direct ones no more."""
     known = {room for name in run.names("rooms-") for room in await rows_in(run, name)}
-    return set(await chat.joined_rooms()) - direct - known
-
-
-async def _hidden(run: Run, direct: set[str]) -> set[str]:
-    """Rooms that have become direct ones since they were cached."""
-    found: set[str] = set()
-    for name in run.names("rooms-"):
-        found |= direct & (await rows_in(run, name)).keys()
-    return found
+    return known & direct, set(await chat.joined_rooms()) - direct - known
 
 
 async def _small(run: Run, shard: int) -> set[str]:

@@ -7,13 +7,13 @@ from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
 
+from shared.bounded import each
 from shared.domain.bundles import Way
 from shared.domain.errors import Invalid, NotFound, Refused
 from shared.ports import Chat, Entry
 from shared.services.context import Ports
 from shared.services.managed import room_id_of
 
-AT_ONCE = 8
 SPACE = "m.space"
 
 
@@ -28,39 +28,37 @@ class Looked(Struct, frozen=True):
 async def look_at_rooms(ports: Ports, rooms: Sequence[str], *, spaces: bool) -> list[Looked]:
     """Each room's id, and with `spaces` the space by which it is entered. Raises `Invalid` on `rooms` where there is no
     such room, or the bot is not in it."""
-    gate, chat = asyncio.Semaphore(AT_ONCE), await ports.chat()
+    chat, named = await ports.chat(), list(dict.fromkeys(rooms))
 
     async def look(room: str) -> tuple[str, Entry]:
-        async with gate:
-            try:
-                room_id = await room_id_of(ports, room)
-                return room_id, await chat.entry(room_id)
-            except (Refused, NotFound) as error:
-                raise Invalid.field("rooms", f"the bot is not in the room {room}, or there is none") from error
+        try:
+            room_id = await room_id_of(ports, room)
+            return room_id, await chat.entry(room_id)
+        except (Refused, NotFound) as error:
+            raise Invalid.field("rooms", f"the bot is not in the room {room}, or there is none") from error
 
-    seen = await asyncio.gather(*(look(room) for room in dict.fromkeys(rooms)))
+    seen = await each(named, look)
     allowed = [space for _, entry in seen for space in entry.rooms] if spaces else []
-    usable = await _usable(chat, dict.fromkeys(allowed), gate)
+    usable = await _usable(chat, dict.fromkeys(allowed))
     return [
         Looked(
             room, room_id, next((usable[space] for space in entry.rooms if space in usable and entry.by(space)), None)
         )
-        for room, (room_id, entry) in zip(dict.fromkeys(rooms), seen, strict=True)
+        for room, (room_id, entry) in zip(named, seen, strict=True)
     ]
 
 
-async def _usable(chat: Chat, spaces: Iterable[str], gate: asyncio.Semaphore) -> dict[str, Way]:
+async def _usable(chat: Chat, spaces: Iterable[str]) -> dict[str, Way]:
     """Those to which the bot can invite."""
 
     async def look(space: str) -> Way | None:
-        async with gate:
-            try:
-                room, power = await asyncio.gather(chat.room(space), chat.power(space))
-            except (Refused, NotFound):
-                return None
+        try:
+            room, power = await asyncio.gather(chat.room(space), chat.power(space))
+        except (Refused, NotFound):
+            return None
         lacking = power.lacking(indoc=False) is not None
         return None if room.kind != SPACE or lacking else Way(space, room.name or space)
 
     wanted = list(spaces)
-    found = await asyncio.gather(*(look(space) for space in wanted))
+    found = await each(wanted, look)
     return {space: way for space, way in zip(wanted, found, strict=True) if way}
