@@ -387,7 +387,8 @@ def test_faults_of_the_network(open_page: Open, stack: Stack) -> None:
     page.route(
         "**/api/onboardings?*", lambda route: route.fulfill(status=429, json=limited, headers={"Retry-After": "7"})
     )
-    page.get_by_role("navigation", name="Main").get_by_role("link", name="Members").click()
+    page.get_by_role("navigation", name="Main").get_by_role("link", name="More").click()
+    page.get_by_role("link", name="Members on their way").click()
     expect(page.get_by_role("button", name=re.compile("Try again in [67] s"))).to_be_disabled()
     looked_at(page)
     page.unroute("**/api/onboardings?*")

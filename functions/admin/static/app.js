@@ -6,8 +6,12 @@ import { relative } from "./words.js";
 const PLACES = [
   ["#/", "Home", "M4 11 12 4l8 7v9h-5v-6H9v6H4z"],
   ["#/invites", "Invites", "M3 6h18v12H3zm0 1 9 6 9-6"],
-  ["#/onboardings", "Members", "M8 11a3.5 3.5 0 1 0 0-7 3.5 3.5 0 0 0 0 7Zm-6 9c0-4 2.5-6 6-6s6 2 6 6zM16 5a3 3 0 0 1 0 6m2 3c2.6.8 4 2.8 4 6h-4"],
+  ["#/people", "People", "M8 11a3.5 3.5 0 1 0 0-7 3.5 3.5 0 0 0 0 7Zm-6 9c0-4 2.5-6 6-6s6 2 6 6zM16 5a3 3 0 0 1 0 6m2 3c2.6.8 4 2.8 4 6h-4"],
+  ["#/rooms", "Rooms", "M4 5h16v11H9l-5 4z"],
+  ["#/more", "More", "M5 12h.01M12 12h.01M19 12h.01"],
 ];
+// By the first part of the address: what is neither here nor a place of its own lies under More.
+const UNDER = { onboardings: "#/people" };
 const ROUTES = [
   [/^\/$/, "home"],
   [/^\/invites$/, "invites"],
@@ -15,6 +19,23 @@ const ROUTES = [
   [/^\/invites\/([^/]+)$/, "invite"],
   [/^\/onboardings$/, "onboardings"],
   [/^\/onboardings\/([^/]+)$/, "onboarding"],
+  [/^\/people$/, "people"],
+  [/^\/people\/new$/, "person_new"],
+  [/^\/people\/(\d+)$/, "person"],
+  [/^\/rooms$/, "rooms"],
+  [/^\/rooms\/([^/]+)$/, "room"],
+  [/^\/more$/, "more"],
+  [/^\/bundles$/, "bundles"],
+  [/^\/bundles\/([^/]+)$/, "bundle"],
+  [/^\/plans$/, "plans"],
+  [/^\/plans\/([^/]+)$/, "plan"],
+  [/^\/jobs$/, "jobs"],
+  [/^\/jobs\/([^/]+)$/, "job"],
+  [/^\/imports$/, "imports"],
+  [/^\/imports\/([^/]+)$/, "import"],
+  [/^\/audit$/, "audit"],
+  [/^\/self-check$/, "self_check"],
+  [/^\/settings$/, "settings"],
 ];
 const main = document.getElementById("main");
 let leaving = new AbortController();
@@ -78,7 +99,9 @@ function frame(entered, route) {
   const nav = document.getElementById("nav");
   nav.hidden = !entered;
   document.body.classList.toggle("entered", entered);
-  const here = `#/${route.path.split("/")[1] || ""}`;
+  const first = route.path.split("/")[1] || "";
+  const known = PLACES.some(([href]) => href === `#/${first}`);
+  const here = known ? `#/${first}` : UNDER[first] || "#/more";
   fill(nav, PLACES.map(([href, text, path]) =>
     h("a", { href, "aria-current": here === href ? "page" : null }, icon(path), h("span", {}, text))));
   const who = document.getElementById("who");
