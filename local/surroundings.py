@@ -17,11 +17,12 @@ from urllib.parse import urlsplit
 
 from local.processes import PartFailed
 from shared.settings import BY_NAME, switch
+from shared.settings_told import FROM_DOTENV
 
 ROOT = Path(__file__).parent.parent
 PORTS = {"PORT": 8080, "SYNAPSE_PORT": 8008, "AUTHENTIK_PORT": 9000}
 PORTS |= {"FIRESTORE_PORT": 8686, "TASKS_PORT": 8123, "TASKS_HTTP_PORT": 8124}
-EXTRAS = (*PORTS, "ROOMS", "SYNAPSE_REGISTRATION_SECRET", "MUSTER_FREE_PORTS")
+EXTRAS = (*PORTS, "ROOMS", "SYNAPSE_REGISTRATION_SECRET", "MUSTER_FREE_PORTS", FROM_DOTENV)
 ADDRESSES = (
     "AUTHENTIK_URL AUTHENTIK_ISSUER MATRIX_HOMESERVER FIRESTORE_EMULATOR_HOST CLOUD_TASKS_EMULATOR_HOST "
     "TASKS_URL_TEMPLATE TASKS_OIDC_JWKS PUBLIC_URL"
@@ -33,7 +34,8 @@ def given(environ: Mapping[str, str], dotenv: Path | None = None) -> dict[str, s
     """What has a value: in the environment, else in the .env file. A setting's own default says nothing."""
     lines = dotenv.read_text().splitlines() if dotenv and dotenv.exists() else []
     pairs = [line.partition("=") for line in lines if not line.lstrip().startswith("#")]
-    found = {name.strip(): value.strip().strip("\"'") for name, _, value in pairs} | dict(environ)
+    read = {name.strip(): value.strip().strip("\"'") for name, _, value in pairs}
+    found = read | {FROM_DOTENV: ",".join(sorted(name for name in read if name not in environ))} | dict(environ)
     known = {name: setting.default for name, setting in BY_NAME.items()} | dict.fromkeys((*EXTRAS, *CREDENTIALS))
     return {name: found[name] for name, default in known.items() if found.get(name) and found[name] != default}
 
