@@ -22,7 +22,7 @@ from shared.settings_told import FROM_DOTENV
 ROOT = Path(__file__).parent.parent
 PORTS = {"PORT": 8080, "SYNAPSE_PORT": 8008, "AUTHENTIK_PORT": 9000}
 PORTS |= {"FIRESTORE_PORT": 8686, "TASKS_PORT": 8123, "TASKS_HTTP_PORT": 8124}
-EXTRAS = (*PORTS, "ROOMS", "SYNAPSE_REGISTRATION_SECRET", "MUSTER_FREE_PORTS", FROM_DOTENV)
+EXTRAS = (*PORTS, "ROOMS", "SYNAPSE_REGISTRATION_SECRET", "MUSTER_FREE_PORTS")
 ADDRESSES = (
     "AUTHENTIK_URL AUTHENTIK_ISSUER MATRIX_HOMESERVER FIRESTORE_EMULATOR_HOST CLOUD_TASKS_EMULATOR_HOST "
     "TASKS_URL_TEMPLATE TASKS_OIDC_JWKS PUBLIC_URL"
@@ -34,10 +34,11 @@ def given(environ: Mapping[str, str], dotenv: Path | None = None) -> dict[str, s
     """What has a value: in the environment, else in the .env file. A setting's own default says nothing."""
     lines = dotenv.read_text().splitlines() if dotenv and dotenv.exists() else []
     pairs = [line.partition("=") for line in lines if not line.lstrip().startswith("#")]
-    read = {name.strip(): value.strip().strip("\"'") for name, _, value in pairs}
-    found = read | {FROM_DOTENV: ",".join(sorted(name for name in read if name not in environ))} | dict(environ)
+    found = {name.strip(): value.strip().strip("\"'") for name, _, value in pairs} | dict(environ)
     known = {name: setting.default for name, setting in BY_NAME.items()} | dict.fromkeys((*EXTRAS, *CREDENTIALS))
-    return {name: found[name] for name, default in known.items() if found.get(name) and found[name] != default}
+    chosen = {name: found[name] for name, default in known.items() if found.get(name) and found[name] != default}
+    read = ",".join(name for name in chosen if name in BY_NAME and name not in environ)
+    return chosen | ({FROM_DOTENV: read} if read else {})
 
 
 def remote_allowed(given: Mapping[str, str]) -> bool:

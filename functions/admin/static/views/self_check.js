@@ -62,7 +62,7 @@ function section([title, items]) {
     green.length > 0 && (red.length ? h("details", {}, h("summary", {}, `${green.length} well`), h("ul", { class: "rows checks" }, green.map(well))) : h("ul", { class: "rows checks" }, green.map(well))));
 }
 
-const titled = (item) => capital(item.name.replace(/^(authentik|matrix) (?=\S)/, ""));
+const titled = (item) => capital(item.name.replace(/^(authentik|matrix) (?=\S)/, "").replace(/^cache of (\w+)$/, (_, source) => `cache of ${capital(source)}`));
 
 const well = (item) => h("li", { class: "well" }, h("strong", {}, titled(item)), h("span", { class: "quiet" }, ` · ${item.detail}`, /^not (visible|set up)/.test(item.detail) && item.fix && `. ${item.fix}`));
 
