@@ -21,8 +21,8 @@ from local.app import application
 from local.processes import Part, PartFailed, Reaper
 from local.screen import Screen
 from local.surroundings import ADDRESSES, CREDENTIALS, PORTS, DataDirectory, given, is_loopback, ports, refuse_remote
-from shared.settings_told import FROM_DOTENV
 from shared.settings import BY_NAME, SETTINGS
+from shared.settings_told import FROM_DOTENV
 
 ROOT = Path(__file__).parent.parent
 
