@@ -24,7 +24,7 @@ VIEWS = {
     "onboarding-held": ("#/onboardings", "Eve Else"),
     "settings": ("#/settings", "AUTHENTIK_URL"),
     "self-check": ("#/self-check", "Looked"),
-    "audit": ("#/audit", "made the invite"),
+    "audit": ("#/audit", "The API key local made"),
     "imports": ("#/imports", "Nothing has been imported yet"),
 }
 """Where it is, and what is there when it is; of those that are one thing, what leads to it."""
