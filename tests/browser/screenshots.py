@@ -22,6 +22,10 @@ VIEWS = {
     "onboardings": ("#/onboardings", "Eve Else"),
     "onboarding-failed": ("#/onboardings", "Bea Broken"),
     "onboarding-held": ("#/onboardings", "Eve Else"),
+    "settings": ("#/settings", "AUTHENTIK_URL"),
+    "self-check": ("#/self-check", "Looked"),
+    "audit": ("#/audit", "The API key local made"),
+    "imports": ("#/imports", "Nothing has been imported yet"),
 }
 """Where it is, and what is there when it is; of those that are one thing, what leads to it."""
 
