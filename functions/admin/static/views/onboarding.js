@@ -44,12 +44,13 @@ export async function show(place, { id, signal }) {
 
 const failures = (found) => Object.values(found.steps).filter((step) => step.state === "failed").length;
 
-// Drawn anew around somebody: what had the focus has it again.
-function redraw(place, draw) {
-  const had = place.contains(document.activeElement) ? document.activeElement : null;
-  draw();
+// Drawn anew around somebody: what had the focus has it again, or what does the same now, or the heading.
+function redraw(element, draw) {
+  const had = element.contains(document.activeElement) ? document.activeElement : null;
+  const place = draw() || element;
   if (!had) return;
-  const same = had.isConnected ? had : [...place.querySelectorAll(had.tagName)].find((each) => each.textContent === had.textContent);
+  const alike = (each) => each.textContent === had.textContent && !each.hidden;
+  const same = had.isConnected ? had : [...place.querySelectorAll(had.tagName)].find(alike);
   (same || place.querySelector("h1, h2"))?.focus({ preventScroll: true });
 }
 
@@ -115,26 +116,33 @@ function decision(found, about) {
 // Only what has changed is drawn anew: what is open, what somebody is typing and what went wrong stays.
 function steps(found, about) {
   const names = inOrder(found.steps);
-  const later = (at) => names.slice(at).filter((name) => ["failed", "waiting"].includes(found.steps[name].state));
+  const later = (at) => names.slice(at).filter((name) => ["failed", "waiting"].includes(found.steps[name].state) && !unnamed(found.steps[name]));
   const held = found.state === "held";
   for (const [at, name] of names.entries()) {
     const rest = later(at);
     const key = JSON.stringify([found.steps[name], rest, held]);
     const known = about.drawn.get(name);
     if (known?.key === key) continue;
-    const drawn = step(name, found.steps[name], rest, { ...about, held }, known);
-    if (known) redraw(about.list, () => known.element.replaceWith(drawn.element));
-    else about.list.insertBefore(drawn.element, about.list.children[at] || null);
-    about.drawn.set(name, { key, ...drawn });
+    const draw = () => {
+      const drawn = step(name, found.steps[name], rest, { ...about, held }, known);
+      if (known) known.element.replaceWith(drawn.element);
+      else about.list.insertBefore(drawn.element, about.list.children[at] || null);
+      about.drawn.set(name, { key, state: found.steps[name].state, ...drawn });
+      return drawn.element;
+    };
+    if (known) redraw(known.element, draw);
+    else draw();
   }
 }
 
+// Until somebody says which Matrix id is theirs, trying again comes to nothing.
+const unnamed = (step) => step.state === "waiting" && step.waits_for === "person";
 const ACTED_ON = ["failed", "waiting", "scheduled"];
 
 function step(name, data, rest, about, known) {
   const kind = kindOf(name);
   const open = ACTED_ON.includes(data.state) && !about.held;
-  const trouble = (open && known?.trouble) || h("div", {});
+  const trouble = (open && known?.state === data.state && known.trouble) || h("div", {});
   const skipping = (open && known?.skipping) || h("div", {});
   const heading = `${STEPS[kind] || kind}${data.room && ["room", "level", "removal"].includes(kind) ? ` ${about.name(data.room)}` : ""}`;
   const element = h("li", { class: `step is-${data.state}` },
@@ -156,12 +164,19 @@ function actions(name, data, rest, about, trouble, skipping) {
   };
   const skip = button("Skip…", () => {
     skip.hidden = true;
-    fill(skipping, reason(name, about, () => (fill(skipping), (skip.hidden = false), skip.focus())));
+    fill(skipping, reason(name, about, () => shut(skipping)));
     skipping.querySelector("input").focus();
-  }, { hidden: skipping.hasChildNodes() });
+  }, { class: "skipping", hidden: skipping.hasChildNodes() });
   return h("p", { class: "actions" },
-    retry([name], data.state === "scheduled" ? "Try now" : "Retry this step", data.state === "failed" ? { class: "main" } : {}),
+    !unnamed(data) && retry([name], "Retry this step", data.state === "failed" ? { class: "main" } : {}),
     data.state === "failed" && rest.length > 1 && retry(rest, "Retry from here"), skip);
+}
+
+function shut(skipping) {
+  fill(skipping);
+  const skip = skipping.parentElement.querySelector("button.skipping");
+  skip.hidden = false;
+  skip.focus();
 }
 
 function reason(name, about, leave) {
