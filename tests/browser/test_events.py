@@ -239,9 +239,11 @@ def refreshed(sent: list[str]) -> list[str]:
 
 
 def test_what_authentik_may_answer(open_page: Open, stack: Stack) -> None:
-    """Each way in which a sign-in fails is said with what to do about it, and the address is clean again."""
+    """Each way in which a sign-in fails is said with what to do about it, and the address is clean again; that nobody is signed in
+    there is no failure of a reload; and no return leads out of the page."""
     page = open_page(360, expected="Failed to load resource")
-    begin = """sessionStorage.setItem("muster.sign-in", JSON.stringify({state: "s", verifier: "v", back: "#/", prompt: ""}))"""
+    begin = """prompt => sessionStorage.setItem("muster.sign-in", JSON.stringify(
+        {state: "s", verifier: "v", back: "https://elsewhere.example/", prompt}))"""
     for query, words in (
         ("error=invalid_scope", "scope mappings openid, profile, offline_access"),
         ("error=access_denied", "whether you are in the admin group"),
@@ -250,10 +252,14 @@ def test_what_authentik_may_answer(open_page: Open, stack: Stack) -> None:
         ("error=odd&error_description=%3Cimg src=x onerror=alert(1)%3E", "<img src=x onerror=alert(1)>"),
         ("code=used", "It lives for a minute and counts once"),
     ):
-        page.evaluate(begin)
+        page.evaluate(begin, "")
         page.goto(f"{stack.env['PUBLIC_URL']}/?{query}&state=s")
         expect(page.get_by_role("alert")).to_contain_text(words)
         assert (page.url, page.evaluate(STORED)) == (f"{stack.env['PUBLIC_URL']}/#/", "[{},{}]")
+    page.evaluate(begin, "none")
+    page.goto(f"{stack.env['PUBLIC_URL']}/?error=login_required&state=s")
+    expect(page.get_by_role("button", name="Sign in with Authentik")).to_be_visible()
+    expect(page.get_by_role("alert")).to_have_count(0)
     # Authentik answers pages of the provider's redirect URIs only, and this is another place.
     page.goto(stack.env["PUBLIC_URL"].replace("127.0.0.1", "other.localhost"))
     page.get_by_role("button", name="Sign in with Authentik").click()
