@@ -84,7 +84,7 @@ async def some_users(ports: Ports, only: lists.Wanted) -> Pages:
     """Whom the list finds, as Authentik has them: one by one where they are few, else by going through everybody."""
     wanted = [row.pk for row, _ in await lists.chosen(ports, only, ONE_BY_ONE)]
     if len(wanted) <= ONE_BY_ONE:
-        for at in range(0, len(wanted), PAGE):
+        for at in range(0, max(1, len(wanted)), PAGE):
             found = await each(wanted[at : at + PAGE], lambda pk: _account(ports, pk))
             yield [account for account in found if account]
         return
