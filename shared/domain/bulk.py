@@ -20,6 +20,10 @@ MOST_NAMED = 500
 """Of those named one by one: whom the cache does not have is asked for in Authentik."""
 UNASKED = 10
 """So many may be deactivated without their number being typed."""
+OWN = (ACCOUNT, "muster-webhook")
+"""Without which Muster hears nothing, and can do nothing: see infra/authentik."""
+OUTPOST = "ak-outpost-"
+"""As Authentik names the accounts of its own outposts."""
 BY_HAND = "Do it in Authentik if it is really meant."
 
 
@@ -77,8 +81,8 @@ class Guard(Struct, frozen=True):
             return "is a superuser of Authentik"
         if self.admin_group and self.admin_group in one.groups:
             return "is an admin"
-        if one.username == ACCOUNT:
-            return "is Muster's own account"
+        if one.username in OWN or one.username.startswith(OUTPOST):
+            return "is no person: a system signs in with this account"
         if self.bot and self.bot in (one.matrix_id, f"@{one.username}:{self.domain}"):
             return "is the bot"
         return "is you" if self._is_me(one) else ""

@@ -55,7 +55,7 @@ async def test_a_whole_filter(service: Service, world: World) -> None:
         "bee": ("pending", ""),
         "cyd": ("skipped", "is an admin"),
         "muster": ("skipped", "is the bot"),
-        "muster-service": ("skipped", "is Muster's own account"),
+        "muster-service": ("skipped", "is no person: a system signs in with this account"),
         "root": ("skipped", "is a superuser of Authentik"),
         "off": ("skipped", "is deactivated already"),
     }

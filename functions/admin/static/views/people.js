@@ -14,6 +14,7 @@ export async function show(place, { query, signal }) {
   const seen = new Set();
   let total = 0;
   let timer = 0;
+  let panel = null;
 
   const asked = (more = {}) => new URLSearchParams(Object.entries({ ...wanted, ...more }).filter(([, value]) => value)).toString();
   const address = (more) => `#/people${asked(more) && `?${asked(more)}`}`;
@@ -25,15 +26,21 @@ export async function show(place, { query, signal }) {
   const states = chooser("By account", ACTIVE, wanted.active, (each) => address({ active: each }), (each) => change({ active: each }));
   const people = paged({ path: () => `/api/users?${asked()}`, row, words, came, signal });
   const trouble = h("div", {});
-  const panel = bulkPanel({ filter: filtered, total: () => total, groups: names.id, close: () => (shown(false), many.focus()) });
-  const many = button("Do something with all of them", () => (shown(panel.element.hidden), panel.focus()), { "aria-expanded": "false" });
+  const below = h("div", { hidden: true });
+  const many = button("Act on all of them", () => shown(below.hidden), { "aria-expanded": "false" });
   const csv = button("Download as CSV", () => once(csv, download, trouble));
-  const acts = h("div", { class: "actions acts" }, many, csv, h("a", { class: "button", href: "#/onboardings" }, "Members on their way"));
+  const acts = h("div", { class: "actions acts" }, many, csv);
   const found = h("p", { class: "quiet found", role: "status" }, "Looking…");
+  const grouped = h("summary", {});
 
+  // Made when it is first wanted: it reads the rooms.
   function shown(open) {
-    panel.element.hidden = !open;
+    panel ??= bulkPanel({ filter: filtered, total: () => total, groups: names.id, close: () => shown(false) });
+    fill(below, panel.element);
+    below.hidden = !open;
     many.setAttribute("aria-expanded", String(open));
+    if (open) panel.focus();
+    else many.focus();
   }
 
   function later(more) {
@@ -45,10 +52,15 @@ export async function show(place, { query, signal }) {
   function change(more) {
     Object.assign(wanted, more);
     history.replaceState(null, "", address());
+    filters();
+    panel?.anew();
+    people.begin();
+  }
+
+  function filters() {
     states.choose(wanted.active);
     states.links.forEach((link) => link.setAttribute("href", address({ active: link.dataset.value })));
-    panel.anew();
-    people.begin();
+    grouped.textContent = wanted.group ? `Only the group ${wanted.group}` : "Only a group…";
   }
 
   function came(page) {
@@ -59,7 +71,7 @@ export async function show(place, { query, signal }) {
     fill(names, [...seen].sort().slice(0, 200).map((name) => h("option", { value: name })));
     const looking = Boolean(wanted.q || wanted.active || wanted.group);
     fill(found, `${plural(total, "person", "people")}${looking ? " found" : ""}, as of `, when(page.synced_at), ".");
-    panel.anew();
+    panel?.anew();
     return undefined;
   }
 
@@ -80,10 +92,11 @@ export async function show(place, { query, signal }) {
     say("Downloaded.");
   }
 
-  shown(false);
+  filters();
   fill(place, h("div", { class: "head" }, h("h1", {}, "People"), h("a", { class: "button main", href: "#/people/new" }, "Create a user")),
-    h("div", { class: "seek" }, field("Search", search), field("In the group", group)), states.element, names,
-    found, acts, trouble, panel.element, people.list, people.foot);
+    field("Search people", search), states.element,
+    h("details", { open: Boolean(wanted.group) }, grouped, field("In the group", group), names),
+    h("div", { class: "head" }, found, h("a", { href: "#/onboardings" }, "Members on their way")), acts, trouble, below, people.list, people.foot);
   await people.begin();
 }
 
