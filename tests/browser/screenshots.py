@@ -81,7 +81,7 @@ def _shown(page: Page, base: str, name: str, path: str, sign: str) -> None:
         page.get_by_role("link", name=sign).click()
         page.get_by_role("heading", name="Failed").wait_for()
     if name == "people-bulk":
-        page.get_by_role("button", name="Act on all of them").click()
+        page.get_by_role("button", name="Act on all").click()
         page.get_by_role("button", name="See what would happen").click()
         page.get_by_role("heading", name="would be").wait_for()
         page.get_by_text("left out").click()

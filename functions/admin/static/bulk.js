@@ -8,12 +8,12 @@ const DRAFT = "bulk";
 const UNASKED = 10; // deactivations that need no number typed
 const FIRST = 40;
 const ACTS = {
-  deactivate: ["Deactivate their accounts", "deactivated"],
-  activate: ["Activate their accounts", "activated"],
-  onboard: ["Bring them in: rooms, way out of INDOC, welcome", "brought in"],
-  invite: ["Invite them to rooms", "invited"],
-  add_group: ["Add them to a group", "added to the group"],
-  remove_group: ["Take them out of a group", "taken out of the group"],
+  deactivate: ["Deactivate their accounts", "would be deactivated", (who) => `deactivate ${who}`],
+  activate: ["Activate their accounts", "would be activated", (who) => `activate ${who}`],
+  onboard: ["Bring them in: rooms, way out of INDOC, welcome", "would be brought in", (who) => `bring in ${who}`],
+  invite: ["Invite them to rooms", "would be invited", (who) => `invite ${who}`],
+  add_group: ["Add them to a group", "would be added to the group", (who) => `add ${who} to the group`],
+  remove_group: ["Take them out of a group", "would be taken out of the group", (who) => `take ${who} out of the group`],
 };
 
 // `filter()`: whom the list shows just now; `groups`: the id of a list of names. `close()` puts it away.
@@ -67,10 +67,11 @@ export function bulkPanel({ filter, total, groups, close }) {
   function outcomeOf(asked, job) {
     const todo = job.items.filter((item) => item.state === "pending");
     const left = job.items.filter((item) => item.state !== "pending");
-    const words = ACTS[asked.act][1];
+    const [, words, verb] = ACTS[asked.act];
+    const whom = plural(todo.length, "person", "people");
     const typed = asked.act === "deactivate" && todo.length > UNASKED && h("input", { name: "count", inputmode: "numeric", autocomplete: "off" });
     const wrong = h("div", {});
-    const send = h("button", { class: asked.act === "deactivate" ? "danger" : "main" }, `Yes: ${plural(todo.length, "person", "people")} ${words}`);
+    const send = h("button", { class: asked.act === "deactivate" ? "danger" : "main" }, `Yes: ${verb(whom)}`);
     const key = crypto.randomUUID();
     const confirm = h("form", { novalidate: true, onsubmit: (event) => {
       event.preventDefault();
@@ -82,7 +83,7 @@ export function bulkPanel({ filter, total, groups, close }) {
       }, wrong);
     } }, typed && field(`Type ${todo.length} to go on`, typed, "So that nobody deactivates more people than they mean."), wrong, h("p", { class: "actions" }, send));
     fill(outcome,
-      h("h3", { tabindex: "-1" }, todo.length ? `${plural(todo.length, "person", "people")} would be ${words}` : "There would be nothing to do"),
+      h("h3", { tabindex: "-1" }, todo.length ? `${whom} ${words}` : "There would be nothing to do"),
       h("p", { class: "quiet" }, "Nothing has been done yet."),
       named(todo, "names", (item) => item.name || item.username),
       left.length > 0 && h("details", {}, h("summary", {}, `${plural(left.length, "person", "people")} left out`),

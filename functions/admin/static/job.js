@@ -10,7 +10,7 @@ const LATER = 15_000;
 const FIRST = 40; // things of a kind that are drawn; more when asked
 const MORE = 200;
 const GROUPS = [["done", "Succeeded"], ["failed", "Failed"], ["skipped", "Left out"], ["open", "Still to come"]];
-export const JOB_STATES = { running: "Under way", waiting: "Waiting", failed: "Failed in part", done: "Done" };
+export const JOB_STATES = { running: "Under way", waiting: "Waiting", failed: "Something failed", done: "Done" };
 
 export function jobTitle(job) {
   const whom = job.matrix_id || "somebody";

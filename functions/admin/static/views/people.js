@@ -27,7 +27,7 @@ export async function show(place, { query, signal }) {
   const people = paged({ path: () => `/api/users?${asked()}`, row, words, came, signal });
   const trouble = h("div", {});
   const below = h("div", { hidden: true });
-  const many = button("Act on all of them", () => shown(below.hidden), { "aria-expanded": "false" });
+  const many = button("Act on all", () => shown(below.hidden), { "aria-expanded": "false" });
   const csv = button("Download as CSV", () => once(csv, download, trouble));
   const acts = h("div", { class: "actions acts" }, many, csv);
   const found = h("p", { class: "quiet found", role: "status" }, "Looking…");
