@@ -16,6 +16,7 @@ from starlette.routing import compile_path
 from functions import http
 from functions.admin import (
     audit,
+    bulk,
     bundles,
     categories,
     checks,
@@ -53,6 +54,7 @@ MOST_ERRORS = 100
 NEEDS: dict[ModuleType, tuple[tuple[Concern, ...], tuple[Concern, ...]]] = {
     imports: (("store",), ("store", "authentik", "onboarding", "tasks")),  # /invites/batch before /invites/{invite_id}
     invites: (("store",), ("store", "authentik", "onboarding")),
+    bulk: (("store",), ("store", "authentik", "onboarding", "tasks")),  # /users/bulk before /users/{pk}
     users: (("store", "authentik"), ("store", "authentik", "onboarding", "tasks")),
     onboardings: (("store",), ("store", "onboarding", "tasks")),
     bundles: (("store",), ("store", "authentik", "matrix", "onboarding")),
@@ -60,7 +62,7 @@ NEEDS: dict[ModuleType, tuple[tuple[Concern, ...], tuple[Concern, ...]]] = {
     rooms: (("store", "matrix"), ("store", "matrix", "onboarding", "tasks")),
     recommendations: ((), ("store", "matrix", "onboarding")),
     categories: (("store",), ("store",)),
-    jobs: (("store",), ("store",)),
+    jobs: (("store",), ("store", "onboarding", "tasks")),
     removal_reasons: (("store",), ("store",)),
     indoc: (("store", "matrix", "onboarding"), ("store",)),
     sync: (("store",), ("store", "onboarding", "tasks")),

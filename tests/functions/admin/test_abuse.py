@@ -26,6 +26,7 @@ WITH_BODY = [
     ("PUT", "/api/bundles/bundle_x"),
     ("POST", "/api/plans/plan_x/apply"),
     ("POST", "/api/users/2/offboard"),
+    ("POST", "/api/users/bulk"),
     ("PUT", "/api/removal_reasons/rules"),
     ("POST", "/api/invites/batch"),
     ("POST", "/api/rooms/recommend"),
@@ -35,6 +36,7 @@ WITH_BODY = [
 OPTIONAL_BODY = [
     ("POST", "/api/users/2/onboard"),
     ("POST", "/api/onboardings/ob_x/retry"),
+    ("POST", "/api/jobs/job_x/retry"),
     ("POST", "/api/plans/plan_x/undo"),
 ]
 LISTS = [
@@ -140,6 +142,7 @@ KNOWN: dict[str, set[str]] = {
     "/api/export/invites.csv": {"GET"},
     "/api/export/invites.json": {"GET"},
     "/api/users": {"GET", "POST"},
+    "/api/users/bulk": {"POST"},
     "/api/users/2": {"GET", "PATCH", "DELETE"},
     "/api/users/2/activate": {"POST"},
     "/api/users/2/deactivate": {"POST"},
@@ -171,6 +174,8 @@ KNOWN: dict[str, set[str]] = {
     "/api/members/@a:b.test/rooms": {"GET"},
     "/api/jobs/job_x": {"GET"},
     "/api/jobs/job_x/events": {"GET"},
+    "/api/jobs/job_x/items": {"GET"},
+    "/api/jobs/job_x/retry": {"POST"},
     "/api/removal_reasons": {"GET"},
     "/api/removal_reasons/rules": {"GET", "PUT", "DELETE"},
     "/api/indoc": {"GET"},

@@ -67,6 +67,9 @@ PUT /api/categories/{category_id}
 DELETE /api/categories/{category_id}
 GET /api/jobs/{job_id}
 GET /api/jobs/{job_id}/events
+GET /api/jobs/{job_id}/items
+POST /api/jobs/{job_id}/retry
+POST /api/users/bulk
 GET /api/removal_reasons
 GET /api/removal_reasons/{reason_id}
 PUT /api/removal_reasons/{reason_id}
@@ -108,6 +111,9 @@ FIELDS = {
     "StepOut": "state attempts next_at cause fix result",
     "Retry": "steps",
     "Skip": "step reason",
+    "Bulk": "act pks filter group rooms count",
+    "JobOut": "id kind state reason part_of items counts total notes",
+    "JobItem": "kind step pk username name state cause fix result",
     "RoomsInvite": "matrix_id rooms",
     "RoomsRemove": "matrix_id rooms reason template message message_required",
     "NewBundle": "name rooms groups for_groups levels removes space_first",
@@ -148,6 +154,7 @@ MAKING = (
     "POST /api/invites/batch",
     "POST /api/users",
     "POST /api/users/{pk}/offboard",
+    "POST /api/users/bulk",
     "POST /api/imports",
     "POST /api/bundles",
     "POST /api/plans",
