@@ -21,6 +21,7 @@ from functions.admin import (
     checks,
     exports,
     figures,
+    groups,
     imports,
     indoc,
     invites,
@@ -30,6 +31,7 @@ from functions.admin import (
     recommendations,
     removal_reasons,
     rooms,
+    standing,
     sync,
     users,
 )
@@ -52,6 +54,8 @@ NEEDS: dict[ModuleType, tuple[tuple[Concern, ...], tuple[Concern, ...]]] = {
     imports: (("store",), ("store", "authentik", "onboarding", "tasks")),  # /invites/batch before /invites/{invite_id}
     invites: (("store",), ("store", "authentik", "onboarding")),
     users: (("store", "authentik"), ("store", "authentik", "onboarding", "tasks")),
+    standing: (("store", "authentik", "onboarding"), ("store",)),
+    groups: (("store", "authentik", "onboarding"), ("store",)),
     onboardings: (("store",), ("store", "onboarding", "tasks")),
     bundles: (("store",), ("store", "authentik", "matrix", "onboarding")),
     plans: (("store",), ("store", "authentik", "matrix", "onboarding", "tasks")),
