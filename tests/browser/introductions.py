@@ -33,16 +33,41 @@ SAMPLES: list[tuple[str, str, dict[str, Any], str]] = [
     ("old Mac", SIX.replace("\n", "\r"), SIGNAL, ""),
     ("blank lines around and between", "\n\n" + SIX.replace("\n", "\n\n") + "\n\n\n", SIGNAL, ""),
     ("numbered", "\n".join(f"{at}. {line}" for at, line in enumerate(SIX.split("\n"), 1)), SIGNAL, "1 2 3 4 5 6"),
-    ("numbered by brackets", "\n".join(f"{at}) {line}" for at, line in enumerate(SIX.split("\n"), 1)), SIGNAL, "1 2 3 4 5 6"),
+    (
+        "numbered by brackets",
+        "\n".join(f"{at}) {line}" for at, line in enumerate(SIX.split("\n"), 1)),
+        SIGNAL,
+        "1 2 3 4 5 6",
+    ),
     ("bullets", "\n".join(f"• {line}" for line in SIX.split("\n")), SIGNAL, ""),
     ("dashes", "\n".join(f"- {line}" for line in SIX.split("\n")), SIGNAL, ""),
-    ("emoji", "\n".join(f"{mark} {line}" for mark, line in zip("👤🏢🤝📧🎲📱", SIX.split("\n"), strict=True)), SIGNAL, ""),
-    ("keycaps", "\n".join(f"{at}\ufe0f\u20e3 {line}" for at, line in enumerate(SIX.split("\n"), 1)), SIGNAL, "1 2 3 4 5 6"),
+    (
+        "emoji",
+        "\n".join(f"{mark} {line}" for mark, line in zip("👤🏢🤝📧🎲📱", SIX.split("\n"), strict=True)),
+        SIGNAL,
+        "",
+    ),
+    (
+        "keycaps",
+        "\n".join(f"{at}\ufe0f\u20e3 {line}" for at, line in enumerate(SIX.split("\n"), 1)),
+        SIGNAL,
+        "1 2 3 4 5 6",
+    ),
     ("quoted", "\n".join(f"> {line}" for line in SIX.split("\n")), SIGNAL, ""),
     ("a greeting before", "Hi everyone! 👋\n\n" + SIX, SIGNAL | {"intro": "Hi everyone! 👋"}, ""),
     ("marks that nobody sees", "\ufeff" + SIX.replace("Ada", "\u200eAda\u200b"), SIGNAL, ""),
-    ("an organization left out", SIX.replace("Analytical Engines", ""), {k: v for k, v in SIGNAL.items() if k != "organization"}, ""),
-    ("an organization that is none", SIX.replace("Analytical Engines", "-"), {k: v for k, v in SIGNAL.items() if k != "organization"}, ""),
+    (
+        "an organization left out",
+        SIX.replace("Analytical Engines", ""),
+        {k: v for k, v in SIGNAL.items() if k != "organization"},
+        "",
+    ),
+    (
+        "an organization that is none",
+        SIX.replace("Analytical Engines", "-"),
+        {k: v for k, v in SIGNAL.items() if k != "organization"},
+        "",
+    ),
     (
         "interests on several lines",
         SIX.replace("hiking, board games", "hiking\nboard games\n- chess"),
@@ -86,7 +111,12 @@ SAMPLES: list[tuple[str, str, dict[str, Any], str]] = [
         "",
     ),
     ("an address in angle brackets", SIX.replace("ada@example.org", "<ada@example.org>"), SIGNAL, ""),
-    ("an address as a link", SIX.replace("ada@example.org", "[ada@example.org](mailto:ada@example.org)"), SIGNAL, "mailto"),
+    (
+        "an address as a link",
+        SIX.replace("ada@example.org", "[ada@example.org](mailto:ada@example.org)"),
+        SIGNAL,
+        "mailto",
+    ),
     ("a Signal username", SIX.rpartition("\n")[0] + "\nada.42", ADA | {"signal_number": "ada.42"}, ""),
     (
         "a link of Signal",
@@ -126,20 +156,41 @@ SAMPLES: list[tuple[str, str, dict[str, Any], str]] = [
     (
         "four lines and the address third",
         "Ada Lovelace\nAnalytical Engines\nada@example.org\nhiking",
-        {"first_name": "Ada", "last_name": "Lovelace", "organization": "Analytical Engines", "email": "ada@example.org", "interests": "hiking"},
+        {
+            "first_name": "Ada",
+            "last_name": "Lovelace",
+            "organization": "Analytical Engines",
+            "email": "ada@example.org",
+            "interests": "hiking",
+        },
         "",
     ),
     # ---- labels
     ("labels", LABELS, SIGNAL, "name organization invited by e mail interests signal"),
-    ("labels in another order", "\n".join(reversed(LABELS.split("\n"))), SIGNAL, "name organization invited by e mail interests signal"),
-    ("labels, CRLF and blank lines", LABELS.replace("\n", "\r\n\r\n"), SIGNAL, "name organization invited by e mail interests signal"),
+    (
+        "labels in another order",
+        "\n".join(reversed(LABELS.split("\n"))),
+        SIGNAL,
+        "name organization invited by e mail interests signal",
+    ),
+    (
+        "labels, CRLF and blank lines",
+        LABELS.replace("\n", "\r\n\r\n"),
+        SIGNAL,
+        "name organization invited by e mail interests signal",
+    ),
     (
         "labels in Markdown, in a list",
         "\n".join(f"- **{line.replace(':', ':**')}" for line in LABELS.split("\n")),
         SIGNAL,
         "name organization invited by e mail interests signal",
     ),
-    ("labels in capitals", "\n".join(line.partition(":")[0].upper() + ":" + line.partition(":")[2] for line in LABELS.split("\n")), SIGNAL, "name organization invited by e mail interests signal"),
+    (
+        "labels in capitals",
+        "\n".join(line.partition(":")[0].upper() + ":" + line.partition(":")[2] for line in LABELS.split("\n")),
+        SIGNAL,
+        "name organization invited by e mail interests signal",
+    ),
     (
         "labels with emoji and dashes",
         "👤 Full name – Ada Lovelace\n🏢 Organisation - Analytical Engines\n🤝 Who invited you? Charles Babbage\n📧 Email address = ada@example.org\n🎲 Hobbies → hiking, board games",
@@ -200,7 +251,12 @@ SAMPLES: list[tuple[str, str, dict[str, Any], str]] = [
     (
         "by semicolons",
         "name: Ada Lovelace; org: Analytical Engines; email: ada@example.org",
-        {"first_name": "Ada", "last_name": "Lovelace", "organization": "Analytical Engines", "email": "ada@example.org"},
+        {
+            "first_name": "Ada",
+            "last_name": "Lovelace",
+            "organization": "Analytical Engines",
+            "email": "ada@example.org",
+        },
         "name org email",
     ),
     (
@@ -224,13 +280,25 @@ SAMPLES: list[tuple[str, str, dict[str, Any], str]] = [
     (
         "an intro of several paragraphs",
         "Name: Ada Lovelace\nEmail: ada@example.org\nAbout me: I write notes.\n\nLong ones.\nSignal: ada.42",
-        {"first_name": "Ada", "last_name": "Lovelace", "email": "ada@example.org", "signal_number": "ada.42", "intro": "I write notes.\n\nLong ones."},
+        {
+            "first_name": "Ada",
+            "last_name": "Lovelace",
+            "email": "ada@example.org",
+            "signal_number": "ada.42",
+            "intro": "I write notes.\n\nLong ones.",
+        },
         "name email about me signal",
     ),
     (
         "said twice",
         "Name: Ada Lovelace\nEmail: ada@example.org\nOrganization: Engines\nOrganization: Looms",
-        {"first_name": "Ada", "last_name": "Lovelace", "email": "ada@example.org", "organization": "Engines", "intro": "Organization: Looms"},
+        {
+            "first_name": "Ada",
+            "last_name": "Lovelace",
+            "email": "ada@example.org",
+            "organization": "Engines",
+            "intro": "Organization: Looms",
+        },
         "name email organization",
     ),
     (
@@ -261,7 +329,12 @@ SAMPLES: list[tuple[str, str, dict[str, Any], str]] = [
     (
         "a few words with an address",
         "Ada Lovelace\nI found you at the fair. Write to ada@example.org",
-        {"first_name": "Ada", "last_name": "Lovelace", "email": "ada@example.org", "intro": "I found you at the fair. Write to ada@example.org"},
+        {
+            "first_name": "Ada",
+            "last_name": "Lovelace",
+            "email": "ada@example.org",
+            "intro": "I found you at the fair. Write to ada@example.org",
+        },
         "",
     ),
     ("one word", "Ada", {"intro": "Ada"}, ""),

@@ -14,6 +14,7 @@ const WORTH_WAITING = 5; // seconds of a Retry-After that a reader is not asked 
 export const get = (path, options = {}) => call("GET", path, undefined, options);
 export const post = (path, body = {}, options = {}) => call("POST", path, body, options);
 export const patch = (path, body, options = {}) => call("PATCH", path, body, options);
+export const del = (path, options = {}) => call("DELETE", path, undefined, options);
 
 async function call(method, path, body, options, attempt = 0) {
   const answer = await sent(method, path, body, options);

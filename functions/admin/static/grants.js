@@ -14,7 +14,7 @@ export const groupPicker = (chosen = [], told = () => {}) => picker({
   load: async () => (await groups()).map((group) => ({
     id: group.name, name: group.name, detail: group.members === null ? "" : plural(group.members, "member"),
     blocked: group.grantable ? "" : `Cannot be granted here: ${group.why}.`,
-  })),
+  })).sort((a, b) => Boolean(a.blocked) - Boolean(b.blocked)),
 });
 
 export const bundlePicker = (chosen = [], told = () => {}) => picker({

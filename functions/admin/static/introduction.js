@@ -42,9 +42,10 @@ function spelled(by) {
 
 // {the fields that were found, intro, form: "lines", "labels" or "text", lost: [lines that were not understood]}
 export function parse(text) {
-  const lines = linesOf(String(text).slice(0, WHOLE));
-  const after = String(text).slice(WHOLE).trim();
-  const found = read(lines);
+  const whole = String(text);
+  const end = whole.length > WHOLE ? Math.max(whole.lastIndexOf(" ", WHOLE), whole.lastIndexOf("\n", WHOLE), WHOLE / 2) : whole.length;
+  const after = whole.slice(end).trim();
+  const found = read(linesOf(whole.slice(0, end)));
   return after ? { ...found, intro: joined([found.intro, after]), lost: [...found.lost, after] } : found;
 }
 

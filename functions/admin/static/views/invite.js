@@ -1,6 +1,6 @@
 // One invite: to hand over, to change, to revoke, and who came in by it.
 import { each, get, patch, post } from "../api.js";
-import { button, chip, copier, drafts, fill, h, mark, once, problem, say } from "../dom.js";
+import { button, chip, copier, drafts, fill, h, mark, once, problem, say, twice } from "../dom.js";
 import { bundleInWords, named } from "../grants.js";
 import { inviteForm } from "../invite_form.js";
 import { namer } from "../rooms.js";
@@ -129,14 +129,9 @@ function form({ path, invite }, again) {
   return element;
 }
 
-// Two presses in place: the second one says what it does.
 function revoking(path, invite, again) {
   const trouble = h("div", {});
-  const sure = button("Yes: the link ends now", () => once(sure, async () => again(await post(`${path}/revoke`), "Revoked: the link works no more."), trouble), { class: "danger", hidden: true });
-  const first = button("Revoke…", () => {
-    sure.hidden = false;
-    first.hidden = true;
-    sure.focus();
-  }, { class: "danger" });
-  return h("div", {}, h("p", { class: "quiet" }, "Revoking ends the link. Who has come in by it stays."), trouble, h("p", { class: "actions" }, first, sure));
+  const act = async () => again(await post(`${path}/revoke`), "Revoked: the link works no more.");
+  return h("div", {}, h("p", { class: "quiet" }, "Revoking ends the link. Who has come in by it stays."), trouble,
+    h("p", { class: "actions" }, twice("Revoke…", "Yes: the link ends now", act, trouble)));
 }
