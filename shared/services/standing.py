@@ -66,8 +66,7 @@ async def _who(ports: Ports, pk: int) -> tuple[Who, float | None]:
 async def _matrix(ports: Ports, who: Who, onboarding: Onboarding | None) -> MatrixIdentity:
     """As an onboarding that begins now would have it; the one that there is has decided."""
     if onboarding and onboarding.matrix_id:
-        by = "username" if onboarding.given_by == "username" else "admin"
-        return MatrixIdentity(onboarding.matrix_id, by)
+        return MatrixIdentity(onboarding.matrix_id, "username" if onboarding.given_by == "username" else "admin")
     given = await _vouched(ports, who.onboarding) if who.onboarding and not onboarding else ""
     return members.identify(who.username, ports.policy.domain, given=given, claimed=who.claimed)
 

@@ -13,6 +13,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from local.stack import Stack
 from local.surroundings import given
 from tests.browser.conftest import CHROMIUM, QUIET, WIDTHS, People, with_key
+from tests.browser.introductions import SIX
 
 VIEWS = {
     "home": ("#/", "needs? you"),
@@ -22,6 +23,8 @@ VIEWS = {
     "onboardings": ("#/onboardings", "Eve Else"),
     "onboarding-failed": ("#/onboardings", "Bea Broken"),
     "onboarding-held": ("#/onboardings", "Eve Else"),
+    "person-new": ("#/people/new", "Book Club"),
+    "person": ("#/onboardings", "Bea Broken"),
 }
 """Where it is, and what is there when it is; of those that are one thing, what leads to it."""
 
@@ -60,9 +63,16 @@ def _shown(page: Page, base: str, name: str, path: str, sign: str) -> None:
     page.goto(f"{base}/{path}")
     found = page.get_by_role("heading", name="you").first if name == "home" else page.get_by_text(sign).first
     found.wait_for()
-    if name in ("invite", "onboarding-failed", "onboarding-held"):
+    if name in ("invite", "onboarding-failed", "onboarding-held", "person"):
         page.get_by_role("link", name=sign).click()
         page.get_by_role("heading", name=sign).first.wait_for()
+    if name == "person":
+        page.get_by_role("link", name="bea", exact=True).click()
+        page.get_by_role("heading", name="Leaving").wait_for()
+    if name == "person-new":
+        page.get_by_label("What they wrote", exact=True).fill(SIX.replace("hiking", "books"))
+        page.get_by_role("button", name="Fill in the form").click()
+        page.get_by_role("list", name="Rooms that suit").get_by_role("button").first.wait_for()
     page.wait_for_timeout(700)  # what comes in by itself: counts, the QR code, the self-check
 
 

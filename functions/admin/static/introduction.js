@@ -3,23 +3,10 @@
 // Two forms are known: six lines in a fixed order (name, organization, invited by, e-mail or username, interests, Signal
 // number or nothing), and `Label: value` in any order. Whatever is not understood is in `intro`, word for word.
 
+import { LABELS } from "./introduction_labels.js";
+
 export const FIELDS = ["first_name", "last_name", "organization", "invited_by", "email", "username", "matrix_id", "interests", "signal_number"];
 
-// By what people write in front of a value; without accents, marks and capitals. "other" is known not to be a field.
-const LABELS = spelled({
-  name: "name/full name/your name/my name/real name/first and last name/name and surname/first name last name/preferred name/display name/vor und nachname/vorname nachname/dein name/nombre/nombre completo/nombre y apellido/nombre y apellidos/nom/nom complet/nom et prenom/prenom et nom/what is your name/what s your name/whats your name/who are you",
-  first_name: "first name/firstname/given name/forename/vorname/prenom/nombre de pila",
-  last_name: "last name/lastname/surname/family name/nachname/familienname/apellido/apellidos/nom de famille",
-  organization: "organization/organisation/organizations/organisations/organization name/organisation name/org/orga/your organization/your organisation/my organization/my organisation/organization company/company/company organization/employer/affiliation/institution/association/collective/community/group/team/verein/firma/gruppe/organizacion/empresa/colectivo/entreprise/collectif/where do you work/who do you work for/what is your organization/what organization are you with/which organization are you from",
-  invited_by: "invited by/invite by/inviter/invited from/invitation from/invitation by/invite from/who invited you/who invited me/by whom were you invited/i was invited by/referred by/referrer/referral/referred from/sponsor/vouched by/vouched for by/introduced by/recommended by/brought by/eingeladen von/eingeladen durch/einladung von/empfohlen von/wer hat dich eingeladen/invitado por/invitada por/invitade por/quien te invito/invite par/invitee par/qui t a invite",
-  email: "email/e mail/mail/emails/email address/e mail address/emailaddress/mail address/email adress/your email/my email/contact email/email or username/e mail or username/email username/e mail username/email mail/username or email/username email/email oder benutzername/e mail oder benutzername/email adresse/e mail adresse/mailadresse/correo/correo electronico/email o usuario/courriel/adresse mail/adresse email/adresse e mail/what is your email/what s your email",
-  username: "username/user name/user/login/login name/nick/nickname/nick name/handle/desired username/preferred username/account/account name/benutzername/nutzername/usuario/nombre de usuario/identifiant/nom d utilisateur/pseudo",
-  matrix_id: "matrix/matrix id/matrixid/matrix handle/matrix username/matrix user/matrix account/matrix name/matrix address/mxid/element/element id/matrix konto",
-  interests: "interests/interest/interested in/i am interested in/i m interested in/my interests/your interests/areas of interest/area of interest/fields of interest/topics of interest/interests and hobbies/interests hobbies/hobbies and interests/interests and skills/interests skills/skills and interests/hobbies/hobby/likes/i like/topics/passions/what are you interested in/what are your interests/interessen/interesse/meine interessen/ich interessiere mich fur/hobbys/themen/intereses/interes/mis intereses/aficiones/interets/centres d interet/mes interets/loisirs",
-  signal_number: "signal/signal number/signal no/signal nr/signal phone/signal phone number/signal id/signal username/signal account/signal number optional/signal handle/phone number signal/phone signal/signalnummer/signal nummer/numero de signal/numero signal/phone/phone number/phone no/telephone/telephone number/tel/mobile/mobile number/mobile phone/cell/cell phone/telefon/telefonnummer/handy/handynummer/mobil/telefono/numero de telefono/movil/numero de telephone",
-  intro: "intro/introduction/introductions/about/about me/about you/about yourself/bio/note/notes/comment/comments/remarks/message/motivation/anything else/further remarks/why do you want to join/why i want to join/tell us about yourself/vorstellung/uber mich/uber dich/anmerkung/anmerkungen/bemerkung/sonstiges/sobre mi/presentacion/nota/presentation/a propos/a propos de moi/remarque",
-  other: "pronouns/pronoun/my pronouns/age/birthday/location/city/town/country/region/based in/time zone/timezone/languages/language/telegram/discord/github/gitlab/website/web/homepage/blog/linkedin/twitter/mastodon/instagram/facebook/date/role/position/job/job title/profession/occupation/pronomen/alter/ort/wohnort/stadt/land/sprachen/sprache/beruf/webseite/pronombres/edad/ciudad/pais/idiomas/pronoms/ville/pays/langues/ps/p s",
-});
 const MARKS = /[\u0000-\u0008\u000b-\u001f\u007f\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]/g;
 const BULLET = /^\s*(?:(?:[-–—*•·●○◦‣▪▸►➤➜→>✓✔☑✅]|\d{1,2}\s?[.):\]]|\(?\d{1,2}\)|[\u0030-\u0039]\ufe0f?\u20e3|\p{Extended_Pictographic}(?:[\u200d\ufe0f\p{Extended_Pictographic}\u{1f3fb}-\u{1f3ff}])*)(?:\s+|(?=[\p{L}*_]))|[-–—*•]\s*$)+/u;
 const SEPARATED = /^(.{1,60}?)\s*(?:\?\s*[:：]?|[:：=]|\s[-–—]\s|->|=>|→)\s*(.*)$/u;
@@ -35,10 +22,6 @@ const HONORIFIC = /^(?:mr|mrs|ms|mx|dr|prof|herr|frau|sr|sra|mme|m)\.?\s+(?=\p{L
 const LINE = 1000; // characters; a longer one is prose, and no expression here is tried on it
 const WHOLE = 40_000; // of a text that are looked at; what comes after is kept as it is
 const LONG = new Set(["interests", "intro"]);
-
-function spelled(by) {
-  return new Map(Object.entries(by).flatMap(([field, names]) => names.split("/").map((name) => [name, field])));
-}
 
 // {the fields that were found, intro, form: "lines", "labels" or "text", lost: [lines that were not understood]}
 export function parse(text) {
