@@ -263,6 +263,10 @@ def test_a_part_that_fails(open_page: Open, stack: Stack) -> None:
         "button", name="Try again"
     ).click()
     expect(page.get_by_role("definition").filter(has_text="bea@example.org")).to_be_visible()
+    [bot] = [one for one in api(stack.env, "GET", "/api/users?q=muster")["items"] if one["username"] == "muster"]
+    page.goto(f"{stack.env['PUBLIC_URL']}/#/people/{bot['pk']}")
+    expect(page.get_by_text("A superuser is changed in Authentik itself.")).to_be_visible()
+    expect(page.get_by_role("button", name="Deactivate…")).to_have_count(0)
 
 
 def test_from_nobody_to_gone(open_page: Open, stack: Stack) -> None:
@@ -306,6 +310,9 @@ def test_from_nobody_to_gone(open_page: Open, stack: Stack) -> None:
     assert len(begun) == 1
 
     page.goto(f"{stack.env['PUBLIC_URL']}/#/people/{pk}")
+    expect(page.get_by_role("heading", name="What would happen")).to_have_count(
+        0
+    )  # what was there stays until it comes
     page.get_by_text("Delete the account", exact=True).first.click()
     page.get_by_label("Type Otto to confirm").fill("otto")
     page.get_by_role("button", name="Delete the account").click()

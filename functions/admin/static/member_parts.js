@@ -1,6 +1,6 @@
 // Parts of a member's page that can be looked at: rooms, onboarding, bundles, audit. Each reads for itself.
-import { all, del, get, post } from "./api.js";
-import { button, chip, field, fill, h, mark, once, refused, say, twice } from "./dom.js";
+import { del, get, post } from "./api.js";
+import { button, chip, drafts, field, fill, h, mark, once, refused, say, twice } from "./dom.js";
 import { bundleInWords, bundlePicker, named } from "./grants.js";
 import { namer, picker } from "./rooms.js";
 import { tick } from "./user_form.js";
@@ -36,7 +36,7 @@ export function onboarding(about) {
     h("dl", { class: "facts" },
       h("dt", {}, "Matrix id"), h("dd", {}, id ? [h("code", {}, id), h("span", { class: "quiet" }, ` · ${BY[by]}${one || by === "admin" ? "" : ": would be used"}`)] : `not known: ${why}`),
       h("dt", {}, "Onboarding"), h("dd", {}, one ? [h("a", { href: `#/onboardings/${one.id}` }, "Step by step"), " ", chip(one.state), h("span", { class: "quiet" }, " begun ", when(one.created_at), one.hold === "pending" && ` · ${one.hold_reason}`)] : "none yet")),
-    h("details", { open: !id }, h("summary", {}, one ? "Give more rooms or bundles, or name their Matrix id" : "Bring them in"), bringing(about)),
+    h("details", { open: !id || Boolean(drafts.find(`onboard.${about.pk}`)) }, h("summary", {}, one ? "Give more rooms or bundles, or name their Matrix id" : "Bring them in"), bringing(about)),
   ];
 }
 
@@ -44,11 +44,14 @@ export function onboarding(about) {
 function bringing(about) {
   const { path, standing, signal } = about;
   const one = standing.onboarding;
-  const input = h("input", { name: "matrix_id", maxlength: 255, autocomplete: "off", autocapitalize: "none", placeholder: standing.matrix_id || "@ada:example.org" });
-  const place = picker();
-  const bundles = bundlePicker();
-  const welcome = tick("Send the welcome", true, () => {});
-  const stay = tick("Leave them in INDOC", false, () => {});
+  const draft = `onboard.${about.pk}`;
+  const before = drafts.find(draft) || {};
+  const changed = () => drafts.keep(draft, { send_welcome: welcome.value(), skip_indoc_removal: stay.value(), ...body() });
+  const input = h("input", { name: "matrix_id", maxlength: 255, autocomplete: "off", autocapitalize: "none", value: before.matrix_id ?? "", placeholder: standing.matrix_id || "@ada:example.org", oninput: () => changed() });
+  const place = picker(before.rooms || [], () => changed());
+  const bundles = bundlePicker(before.bundles || [], () => changed());
+  const welcome = tick("Send the welcome", before.send_welcome ?? true, () => changed());
+  const stay = tick("Leave them in INDOC", before.skip_indoc_removal ?? false, () => changed());
   const [trouble, foreseen] = [h("div", {}), h("div", { role: "status" })];
   const send = h("button", { class: "main" }, one ? "Go on with this" : "Bring them in");
   const body = () => ({ ...(input.value.trim() && { matrix_id: input.value.trim() }), rooms: place.value(), bundles: bundles.value(), ...(!one && { send_welcome: welcome.value(), skip_indoc_removal: stay.value() }) });
@@ -62,6 +65,7 @@ function bringing(about) {
     mark(form);
     try {
       const { onboarding: begun } = await post(`${path}/onboard`, body());
+      drafts.drop(draft);
       say(one ? "Their onboarding goes on." : "Their onboarding has begun.");
       if (!signal.aborted) location.hash = `#/onboardings/${begun.id}`;
     } catch (error) {
@@ -123,7 +127,7 @@ export async function audit(about) {
   const total = pages.reduce((sum, page) => sum + page.total, 0);
   if (!total) return h("p", { class: "quiet" }, "Nothing has been done to them by Muster yet.");
   return [
-    h("ul", { class: "rows" }, found.slice(0, 20).map((each) => h("li", {}, h("strong", {}, act(each.action)), " by ", each.actor, h("span", { class: "quiet" }, " ", when(each.at), each.source && ` from ${each.source}`),
+    h("ul", { class: "rows" }, found.slice(0, 20).map((each) => h("li", {}, h("strong", {}, act(each.action)), each.outcome !== "done" && [" ", chip(each.outcome)], " by ", each.actor, h("span", { class: "quiet" }, " ", when(each.at), each.source && ` from ${each.source}`),
       h("details", { class: "raw" }, h("summary", { class: "quiet" }, "The record"), h("pre", { tabindex: "0" }, JSON.stringify(each, null, 2)))))),
     total > 20 && h("p", {}, targets.map((target) => [h("a", { href: `#/audit?target=${encodeURIComponent(target)}` }, `All of ${target}`), " "])),
   ];
