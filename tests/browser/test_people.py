@@ -46,6 +46,12 @@ def choir(stack: Stack) -> dict[str, Any]:
     return made
 
 
+def named(env: dict[str, str], username: str) -> dict[str, Any]:
+    """By their whole username: a word of one may be in another's."""
+    items: list[dict[str, Any]] = api(env, "GET", f"/api/users?q={username}")["items"]
+    return next(one for one in items if one["username"] == username)
+
+
 def an_account(env: dict[str, str], username: str, name: str) -> int:
     """Made in Authentik itself: nobody has brought them in."""
     headers = {"Authorization": f"Bearer {env['AUTHENTIK_API_TOKEN']}"}
@@ -122,7 +128,7 @@ def test_somebody_from_what_they_wrote(open_page: Open, stack: Stack, choir: dic
     expect(page.get_by_role("definition").filter(has_text="See you soon!")).to_be_visible()
     expect(page.get_by_text(f"@{username}:{stack.env['MATRIX_DOMAIN']}").first).to_be_visible()
     assert link not in page.content()
-    [made] = api(stack.env, "GET", f"/api/users?q={username}")["items"]
+    made = named(stack.env, username)
     account = api(stack.env, "GET", f"/api/users/{made['pk']}")
     about = {name: account["attributes"][name] for name in ("organization", "invited_by", "signal_number", "intro")}
     assert about == {
@@ -241,7 +247,7 @@ def test_a_member(open_page: Open, stack: Stack, choir: dict[str, Any], width: i
 def test_a_part_that_fails(open_page: Open, stack: Stack) -> None:
     """With Authentik, the homeserver or the audit away, what can be read is shown, with its age; the rest says so and is
     tried again by itself alone."""
-    [bea] = api(stack.env, "GET", "/api/users?q=bea")["items"]
+    bea = named(stack.env, "bea")
     page = open_page(360, "#/", expected=MISSING)
     with_key(page, stack.env)
     down = {"detail": "no answer within 10 s", "fix": "Look at Authentik."}
@@ -263,7 +269,7 @@ def test_a_part_that_fails(open_page: Open, stack: Stack) -> None:
         "button", name="Try again"
     ).click()
     expect(page.get_by_role("definition").filter(has_text="bea@example.org")).to_be_visible()
-    [bot] = [one for one in api(stack.env, "GET", "/api/users?q=muster")["items"] if one["username"] == "muster"]
+    bot = named(stack.env, "muster")
     page.goto(f"{stack.env['PUBLIC_URL']}/#/people/{bot['pk']}")
     expect(page.get_by_text("A superuser is changed in Authentik itself.")).to_be_visible()
     expect(page.get_by_role("button", name="Deactivate…")).to_have_count(0)
