@@ -435,10 +435,13 @@ class AuditOut(Out):
 
 
 class CheckOut(Out):
+    """`command`: what of the fix can be copied into a shell, or into a Matrix client where it begins with a slash."""
+
     name: str
     ok: bool
     detail: str
     fix: str
+    command: str = ""
 
 
 class Listed(Out):
@@ -463,7 +466,10 @@ class Jobs(Listed):
 
 
 class AuditList(Listed):
+    """`looked`: how many records were looked at for this page; `total`: how many there are to look at."""
+
     items: list[AuditOut]
+    looked: int
 
 
 class Checks(Listed):

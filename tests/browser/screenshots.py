@@ -25,6 +25,10 @@ VIEWS = {
     "onboarding-held": ("#/onboardings", "Eve Else"),
     "person-new": ("#/people/new", "Book Club"),
     "person": ("#/onboardings", "Bea Broken"),
+    "settings": ("#/settings", "AUTHENTIK_URL"),
+    "self-check": ("#/self-check", "Looked"),
+    "audit": ("#/audit", "The API key local made"),
+    "imports": ("#/imports", "Nothing has been imported yet"),
 }
 """Where it is, and what is there when it is; of those that are one thing, what leads to it."""
 

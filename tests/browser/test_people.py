@@ -219,7 +219,7 @@ def test_a_member(open_page: Open, stack: Stack, choir: dict[str, Any], width: i
     page.get_by_role("button", name="Save", exact=True).click()
     expect(page.get_by_role("heading", name="Hedy Lamarr")).to_be_focused()
     expect(page.get_by_role("definition").filter(has_text="Frequency Hoppers")).to_be_visible()
-    expect(page.get_by_text("Account changed")).to_be_visible()
+    expect(page.get_by_text("changed the account of").first).to_be_visible()
 
     page.get_by_text("Add or remove").click()
     page.get_by_role("checkbox", name=re.compile("muster-members")).check()

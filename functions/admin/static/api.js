@@ -26,7 +26,7 @@ async function call(method, path, body, options, attempt = 0) {
       return call(method, path, body, options, attempt + 1);
     }
   }
-  if (answer.ok) return answer.status === 204 ? null : answer.json();
+  if (answer.ok) return answer.status === 204 ? null : answer[options.as || "json"]();
   const found = await problemOf(answer);
   if (answer.status === 401) session.ended("expired");
   throw found;
@@ -34,14 +34,15 @@ async function call(method, path, body, options, attempt = 0) {
 
 async function sent(method, path, body, { key, seconds = SECONDS, signal } = {}) {
   const headers = { Authorization: `Bearer ${await session.token()}`, Accept: "application/json" };
-  if (body !== undefined) headers["Content-Type"] = "application/json";
+  const file = body instanceof Blob;
+  if (body !== undefined) headers["Content-Type"] = file ? "text/csv" : "application/json";
   if (key) headers["Idempotency-Key"] = key;
   const timeout = AbortSignal.timeout(seconds * 1000);
   try {
     return await fetch(path, {
       method,
       headers,
-      body: body === undefined ? undefined : JSON.stringify(body),
+      body: body === undefined || file ? body : JSON.stringify(body),
       signal: signal ? AbortSignal.any([signal, timeout]) : timeout,
       cache: "no-store",
       credentials: "omit",

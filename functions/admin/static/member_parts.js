@@ -1,10 +1,11 @@
 // Parts of a member's page that can be looked at: rooms, onboarding, bundles, audit. Each reads for itself.
 import { del, get, post } from "./api.js";
+import { sentenceOf } from "./audit_words.js";
 import { button, chip, drafts, field, fill, h, mark, once, refused, say, twice } from "./dom.js";
 import { bundleInWords, bundlePicker, named } from "./grants.js";
 import { namer, picker } from "./rooms.js";
 import { tick } from "./user_form.js";
-import { inOrder, kindInWords, kindOf, plural, relative, STEPS, when } from "./words.js";
+import { inOrder, kindOf, plural, relative, STEPS, when } from "./words.js";
 
 const AT_ONCE = 30;
 
@@ -110,24 +111,16 @@ export async function bundles(about) {
 
 // ---- audit
 
-const ACTS = {
-  "user.create": "Account made", "user.edit": "Account changed", "user.activate": "Activated", "user.deactivate": "Deactivated", "user.recovery": "A new way in made",
-  "user.delete": "Account deleted", "user.offboard": "Off-boarding begun", "user.bundle.take": "A bundle taken away", "matrix_id.vouch": "Matrix id vouched for",
-  "onboarding.begin": "Onboarding begun", "onboarding.resume": "Onboarding went on", "onboarding.retry": "Steps tried again", "onboarding.skip": "A step skipped",
-  "onboarding.approve": "Let in", "onboarding.reject": "Refused", "rooms.invite": "Invited to rooms", "rooms.remove": "Removal from rooms begun",
-};
-const act = (name) => ACTS[name] || (name.startsWith("step.") ? kindInWords(name.slice(5)) : name);
-
 // Under their username and under their Matrix id: acts in rooms know only that.
 export async function audit(about) {
   const { username, matrix_id: id } = { ...about.who, ...about.standing };
   const targets = [...new Set([username, id].filter(Boolean))];
-  const pages = await Promise.all(targets.map((target) => get(`/api/audit?target=${encodeURIComponent(target)}&limit=20`, { signal: about.signal })));
+  const [name, ...pages] = await Promise.all([namer(), ...targets.map((target) => get(`/api/audit?target=${encodeURIComponent(target)}&limit=20`, { signal: about.signal }))]);
   const found = pages.flatMap((page) => page.items).sort((a, b) => b.at.localeCompare(a.at) || b.id.localeCompare(a.id));
   const total = pages.reduce((sum, page) => sum + page.total, 0);
   if (!total) return h("p", { class: "quiet" }, "Nothing has been done to them by Muster yet.");
   return [
-    h("ul", { class: "rows" }, found.slice(0, 20).map((each) => h("li", {}, h("strong", {}, act(each.action)), each.outcome !== "done" && [" ", chip(each.outcome)], " by ", each.actor, h("span", { class: "quiet" }, " ", when(each.at), each.source && ` from ${each.source}`),
+    h("ul", { class: "rows" }, found.slice(0, 20).map((each) => h("li", {}, sentenceOf(each, name), h("span", { class: "quiet" }, " ", when(each.at), each.source && ` from ${each.source}`),
       h("details", { class: "raw" }, h("summary", { class: "quiet" }, "The record"), h("pre", { tabindex: "0" }, JSON.stringify(each, null, 2)))))),
     total > 20 && h("p", {}, targets.map((target) => [h("a", { href: `#/audit?target=${encodeURIComponent(target)}` }, `All of ${target}`), " "])),
   ];

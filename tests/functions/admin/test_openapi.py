@@ -83,6 +83,9 @@ GET /api/imports/{import_id}/left.csv
 GET /api/export/{what}.csv
 GET /api/export/{what}.json
 GET /api/audit
+GET /api/audit.csv
+GET /api/settings
+GET /api/status
 GET /api/health
 GET /api/self-check
 GET /api/metrics
@@ -127,7 +130,10 @@ FIELDS = {
     "RecommendedOut": "items wanted unwanted",
     "RecommendationOut": "room_id name score because",
     "CategoryOut": "id name keywords synonyms rooms revision created_at updated_at",
-    "CheckOut": "name ok detail fix",
+    "CheckOut": "name ok detail fix command",
+    "AuditList": "items next_cursor total looked",
+    "SettingOut": "name concern about secret is_set source value ok problem fix",
+    "StatusOut": "at settings down sweep_at sweep_failed webhook_at",
     "Problem": "type title status detail errors",
     "Invites": "items next_cursor total",
     "MetricsOut": "at since by_state waiting_steps failed_steps failures failures_of time_to_home series",
