@@ -37,6 +37,7 @@ class Wiring:
         self.settings = settings
         self.failures: dict[str, int] = {}
         self.under_way: set[str] = set()
+        self.followers = 0
         self._kept: dict[str, tuple[float, Any]] = {}
         self._locks: dict[str, asyncio.Lock] = {}
 
@@ -47,6 +48,11 @@ class Wiring:
 
     def chance(self) -> int:
         return chance.randbits(128)
+
+    async def pause(self, seconds: float, unless: asyncio.Future[Any]) -> bool:
+        """Whether the time has passed: False as soon as `unless` is done."""
+        await asyncio.wait({unless}, timeout=seconds)
+        return not unless.done()
 
     async def remember(self, key: str, seconds: float, find: Callable[[], Awaitable[T]]) -> T:
         """Found once at a time, however many ask. None is not kept: a room that is not there may be made any moment."""

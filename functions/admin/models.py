@@ -280,9 +280,12 @@ class InviteOut(Out):
 
 
 class StepOut(Out):
+    """`waits_for`: "", "person" (to name their Matrix id: nothing else helps), or what must come first."""
+
     state: str
     attempts: int
     next_at: Time | None
+    waits_for: str
     cause: str
     fix: str
     detail: str

@@ -40,6 +40,7 @@ GET /api/users/{pk}/standing
 GET /api/groups
 GET /api/onboardings
 GET /api/onboardings/{onboarding_id}
+GET /api/onboardings/{onboarding_id}/events
 POST /api/onboardings/{onboarding_id}/retry
 POST /api/onboardings/{onboarding_id}/skip
 POST /api/onboardings/{onboarding_id}/approve
@@ -67,6 +68,7 @@ GET /api/categories/{category_id}
 PUT /api/categories/{category_id}
 DELETE /api/categories/{category_id}
 GET /api/jobs/{job_id}
+GET /api/jobs/{job_id}/events
 GET /api/removal_reasons
 GET /api/removal_reasons/{reason_id}
 PUT /api/removal_reasons/{reason_id}
