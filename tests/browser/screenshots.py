@@ -14,6 +14,7 @@ from local import sample
 from local.stack import Stack
 from local.surroundings import given
 from tests.browser.conftest import CHROMIUM, NOWHERE, QUIET, WIDTHS, People, with_key
+from tests.browser.introductions import SIX
 
 VIEWS = {
     "home": ("#/", "needs? you"),
@@ -27,6 +28,8 @@ VIEWS = {
     "onboardings": ("#/onboardings", "Eve Else"),
     "onboarding-failed": ("#/onboardings", "Bea Broken"),
     "onboarding-held": ("#/onboardings", "Eve Else"),
+    "person-new": ("#/people/new", "Book Club"),
+    "person": ("#/onboardings", "Bea Broken"),
     "settings": ("#/settings", "AUTHENTIK_URL"),
     "self-check": ("#/self-check", "Looked"),
     "audit": ("#/audit", "The API key local made"),
@@ -78,7 +81,7 @@ def _shown(page: Page, base: str, name: str, path: str, sign: str) -> None:
     page.goto(f"{base}/{path}")
     found = page.get_by_role("heading", name="you").first if name == "home" else page.get_by_text(sign).first
     found.wait_for()
-    if name in ("invite", "onboarding-failed", "onboarding-held"):
+    if name in ("invite", "onboarding-failed", "onboarding-held", "person"):
         page.get_by_role("link", name=sign).click()
         page.get_by_role("heading", name=sign).first.wait_for()
     if name == "job":
@@ -89,6 +92,13 @@ def _shown(page: Page, base: str, name: str, path: str, sign: str) -> None:
         page.get_by_role("button", name="See what would happen").click()
         page.get_by_role("heading", name="would be").wait_for()
         page.get_by_text("left out").click()
+    if name == "person":
+        page.get_by_role("link", name="bea", exact=True).click()
+        page.get_by_role("heading", name="Leaving").wait_for()
+    if name == "person-new":
+        page.get_by_label("What they wrote", exact=True).fill(SIX.replace("hiking", "books"))
+        page.get_by_role("button", name="Fill in the form").click()
+        page.get_by_role("list", name="Rooms that suit").get_by_role("button").first.wait_for()
     page.wait_for_timeout(700)  # what comes in by itself: counts, the QR code, the self-check
 
 

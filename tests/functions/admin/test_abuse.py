@@ -42,6 +42,7 @@ OPTIONAL_BODY = [
 LISTS = [
     "/api/invites",
     "/api/users",
+    "/api/groups",
     "/api/onboardings",
     "/api/rooms",
     "/api/audit",
@@ -149,6 +150,8 @@ KNOWN: dict[str, set[str]] = {
     "/api/users/2/recovery": {"POST"},
     "/api/users/2/onboard": {"POST"},
     "/api/users/2/offboard": {"POST"},
+    "/api/users/2/standing": {"GET"},
+    "/api/groups": {"GET"},
     "/api/users/2/bundles/bundle_x": {"DELETE"},
     "/api/onboardings": {"GET"},
     "/api/onboardings/ob_x": {"GET"},

@@ -36,6 +36,8 @@ POST /api/users/{pk}/recovery
 POST /api/users/{pk}/onboard
 POST /api/users/{pk}/offboard
 DELETE /api/users/{pk}/bundles/{bundle_id}
+GET /api/users/{pk}/standing
+GET /api/groups
 GET /api/onboardings
 GET /api/onboardings/{onboarding_id}
 GET /api/onboardings/{onboarding_id}/events
@@ -104,6 +106,8 @@ FIELDS = {
     "NewUser": "first_name last_name email username groups rooms bundles interests matrix_id organization intro signal_number "
     "invited_by skip_indoc_removal send_welcome",
     "UserMade": "user onboarding recovery_link temporary_password secret_shown",
+    "GroupOut": "id name members grantable why",
+    "StandingOut": "matrix_id matrix_id_given_by matrix_problem onboarding live age_seconds",
     "Onboard": "matrix_id rooms bundles skip_indoc_removal send_welcome",
     "OnboardingOut": "id state member source steps created_at finished_at",
     "OnboardingWithReplies": "id state member source steps replies created_at finished_at",
