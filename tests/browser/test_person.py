@@ -17,8 +17,8 @@ from tests.browser.test_page import STORED, api, both
 
 pytestmark = pytest.mark.timeout(120)
 PARSED = """async (texts) => { const { parse } = await import("/introduction.js"); return texts.map((text) => parse(text)); }"""
-MISSING = "Failed to"
-"""What the browser says where a view of somebody else's is not there yet, or a test provokes a failure."""
+PROVOKED = "Failed to load resource"
+"""What the browser says of the failures that a test provokes."""
 
 
 def words(text: str) -> set[str]:
@@ -143,7 +143,7 @@ def test_somebody_from_what_they_wrote(open_page: Open, stack: Stack, choir: dic
 def test_a_form_that_survives(open_page: Open, stack: Stack) -> None:
     """An answer that was lost, a sign-in that ended, a reload and rooms that cannot be recommended: every word stays, and
     the same words are sent under the same key, so that nobody is made twice. A password is shown where there is no link."""
-    page = open_page(360, "#/people/new", expected=MISSING)
+    page = open_page(360, "#/people/new", expected=PROVOKED)
     with_key(page, stack.env)
     page.route("**/api/rooms/recommend", lambda route: route.abort())
     page.get_by_label("First name").fill("Grace")
@@ -203,7 +203,7 @@ def test_a_member(open_page: Open, stack: Stack, choir: dict[str, Any], width: i
     what was done is in the audit below."""
     body = {"first_name": "Hedy", "last_name": "L.", "username": f"hedy{width}", "bundles": ["Choir"]}
     pk = api(stack.env, "POST", "/api/users", json=body)["user"]["pk"]
-    page = open_page(width, f"#/people/{pk}", expected=MISSING)
+    page = open_page(width, f"#/people/{pk}", expected="400 (Bad Request)")
     with_key(page, stack.env)
     expect(page.get_by_role("heading", name="Hedy L.")).to_be_visible()
     expect(page.get_by_text(re.compile("In none of the bot's rooms|room.*as the homeserver says now"))).to_be_visible()
@@ -248,7 +248,7 @@ def test_a_part_that_fails(open_page: Open, stack: Stack) -> None:
     """With Authentik, the homeserver or the audit away, what can be read is shown, with its age; the rest says so and is
     tried again by itself alone."""
     bea = named(stack.env, "bea")
-    page = open_page(360, "#/", expected=MISSING)
+    page = open_page(360, "#/", expected=PROVOKED)
     with_key(page, stack.env)
     down = {"detail": "no answer within 10 s", "fix": "Look at Authentik."}
     page.route(re.compile(rf"/api/users/{bea['pk']}$"), lambda route: route.fulfill(status=503, json=down))
@@ -279,7 +279,7 @@ def test_from_nobody_to_gone(open_page: Open, stack: Stack) -> None:
     """Who was here before Muster: their Matrix id is named, tried out, and they are brought in; then off-boarded after a look at
     what would happen; and deleted once their username is typed."""
     pk = an_account(stack.env, "Otto", "Otto Old")
-    page = open_page(1280, f"#/people/{pk}", expected=MISSING)
+    page = open_page(1280, f"#/people/{pk}", expected="400 (Bad Request)")
     with_key(page, stack.env)
     expect(page.get_by_text("the username 'Otto' cannot be a Matrix id as it stands")).to_be_visible()
     expect(page.get_by_text("Nobody has said which Matrix id is theirs: name it above.")).to_be_visible()

@@ -7,7 +7,18 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.domain.imports import PART_BYTES, PER_PART, Import, Line, Part, as_it_stands, counted, packed, recounted, stopped
+from shared.domain.imports import (
+    PART_BYTES,
+    PER_PART,
+    Import,
+    Line,
+    Part,
+    as_it_stands,
+    counted,
+    packed,
+    recounted,
+    stopped,
+)
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 LINES = st.lists(st.builds(Line, line=st.integers(2, 5001), cells=st.dictionaries(st.text(max_size=9), st.text())))
