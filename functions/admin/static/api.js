@@ -14,6 +14,8 @@ const WORTH_WAITING = 5; // seconds of a Retry-After that a reader is not asked 
 export const get = (path, options = {}) => call("GET", path, undefined, options);
 export const post = (path, body = {}, options = {}) => call("POST", path, body, options);
 export const patch = (path, body, options = {}) => call("PATCH", path, body, options);
+export const put = (path, body, options = {}) => call("PUT", path, body, options);
+export const del = (path, options = {}) => call("DELETE", path, undefined, options);
 
 async function call(method, path, body, options, attempt = 0) {
   const answer = await sent(method, path, body, options);
@@ -25,7 +27,7 @@ async function call(method, path, body, options, attempt = 0) {
       return call(method, path, body, options, attempt + 1);
     }
   }
-  if (answer.ok) return answer.status === 204 ? null : answer.json();
+  if (answer.ok) return answer.status === 204 ? null : options.file ? answer.blob() : answer.json();
   const found = await problemOf(answer);
   if (answer.status === 401) session.ended("expired");
   throw found;
