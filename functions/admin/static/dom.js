@@ -68,7 +68,7 @@ export function problem(error, again) {
     { class: "problem", role: "alert" },
     h("p", {}, h("strong", {}, error.detail || error.message || "Something went wrong.")),
     error.fix && h("p", {}, error.fix),
-    error.errors?.length && !error.shown &&
+    error.errors?.length > 0 && !error.shown &&
       h("ul", {}, error.errors.map((each) => h("li", {}, h("code", {}, each.field), ": ", each.message))),
   );
   if (again) {

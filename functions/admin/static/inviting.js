@@ -1,7 +1,7 @@
 // One person to many rooms: what is ticked stays through searches and errors, until the invites are under way.
 import { all, get, post } from "./api.js";
 import { button, chip, fill, h, once, problem } from "./dom.js";
-import { about, marks, nameOf, roomList } from "./room_list.js";
+import { marks, nameOf, roomList } from "./room_list.js";
 import { allOrNone, retick, ticked, tickRow, tray } from "./ticks.js";
 import { plural, when } from "./words.js";
 
@@ -12,7 +12,7 @@ export async function show(place, { query, signal }) {
   const picks = ticked(`rooms.for.${whom}`, changed);
   const [trouble, where] = [h("div", {}), h("div", {})];
   let theirs = new Set();
-  const rooms = roomList({ query, signal, more: { for: whom }, row: (room) => tickRow(picks, room.room_id, nameOf(room), [" ", marks(room), h("span", { class: "quiet line" }, about(room))], theirs.has(room.room_id) ? "they are in it" : "") });
+  const rooms = roomList({ query, signal, more: { for: whom }, row: (room) => tickRow(picks, room.room_id, nameOf(room), [h("span", { class: "quiet" }, ` · ${plural(room.members, "member")} `), marks(room)], theirs.has(room.room_id) ? "they are in it" : "") });
   const send = button("", () => once(send, invite, trouble), { class: "main" });
   const count = h("span", { role: "status" });
   let [key, sent] = ["", ""];

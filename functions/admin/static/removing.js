@@ -32,6 +32,7 @@ export async function show(place, { query, signal }) {
       rooms = found.items;
       fill(list, rooms.map((room) => tickRow(picks, room.room_id, nameOf(room), h("span", { class: "quiet" }, ` · ${plural(room.members, "member")}`))));
       fill(where, said(found));
+      steps.changed();
     } catch (error) {
       if (!signal.aborted) fill(where, problem(error, load));
     }
@@ -60,6 +61,7 @@ export function removal({ draft, picks, list, every, noun, many, body, idOf, qui
     fill(count, picks.size ? `${plural(picks.size, noun, many)} chosen` : `No ${noun} chosen yet`);
     look.textContent = "See what would happen";
     look.disabled = !picks.size;
+    all.disabled = !every().length;
     words.element.hidden = !picks.size;
     bar.hidden = quiet && !picks.size;
     retick(list, picks);

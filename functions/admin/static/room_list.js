@@ -10,7 +10,6 @@ const PATIENCE = 180_000;
 
 export const nameOf = (room) => room.name || room.alias || room.room_id;
 export const link = (room) => `#/rooms/${encodeURIComponent(room.room_id)}`;
-export const power = (level) => (level >= 2 ** 53 ? "creator" : String(level));
 
 // `row(room)` draws one; `more`: what else the address has to keep. `found()` is what is searched for just now.
 export function roomList({ query, signal, row, more = {} }) {
@@ -18,7 +17,7 @@ export function roomList({ query, signal, row, more = {} }) {
   const list = h("ul", { class: "list" });
   const foot = h("div", { class: "actions", role: "status" });
   const age = h("p", { class: "quiet age" });
-  const search = h("input", { type: "search", "aria-label": "Search rooms", placeholder: "Search by name, topic or address", value: query.get("q") || "", oninput: () => later(changed) });
+  const search = h("input", { type: "search", "aria-label": "Search rooms", placeholder: "Search by name, topic or address", value: query.get("q") || "", oninput: typed });
   const chips = h("ul", { class: "filters", "aria-label": "Which rooms" });
   let run = 0;
 
@@ -28,9 +27,12 @@ export function roomList({ query, signal, row, more = {} }) {
   };
   const asked = (more = {}) => new URLSearchParams(Object.entries({ q: search.value.trim(), only, ...more }).filter(([, value]) => value));
 
-  function changed() {
-    history.replaceState(null, "", address(only, search.value.trim()));
-    begin();
+  // The address and the filters follow at once; the list, when the typing pauses.
+  function typed() {
+    const words = search.value.trim();
+    history.replaceState(null, "", address(only, words));
+    for (const [at, each] of chips.querySelectorAll("a").entries()) each.href = address(ONLY[at][0], words);
+    later(() => signal.aborted || begin());
   }
 
   async function begin() {
@@ -119,7 +121,7 @@ async function read(place, signal) {
 // What a row says of a room, under its name.
 export const about = (room) => [
   plural(room.members, "member"), room.invited > 0 && ` and ${room.invited} invited`, room.alias && ` · ${room.alias}`, ` · ${RULES[room.join_rule] || room.join_rule || "by invite"}`,
-  room.bot_power !== null && ` · the bot has power ${power(room.bot_power)}`,
+  room.bot_power !== null && (room.bot_power >= 2 ** 53 ? " · the bot made it" : ` · the bot has power ${room.bot_power}`),
 ];
 
 export const marks = (room) => [

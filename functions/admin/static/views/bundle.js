@@ -76,7 +76,7 @@ function form(place, about) {
       mark(element, shown);
       error.shown = shown.length > 0 && shown.length === error.errors.length;
       const changed = error.status === 409 && known && button("Show it as it is now", async () => draw(place, { ...about, known: await get(path) }));
-      fill(trouble, problem(error), changed);
+      fill(trouble, error.shown ? h("p", { class: "wrong", role: "alert" }, "Look at what is marked above.") : problem(error), changed);
     }
     return undefined;
   }

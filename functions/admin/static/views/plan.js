@@ -109,7 +109,7 @@ function lines(plan, kind, path, ticks, signal) {
     canTick && h("p", { class: "actions" }, button(`All`, () => ticks.every(kind, true), { "aria-label": `Tick all: ${words}` }), button("None", () => ticks.every(kind, false), { "aria-label": `Tick none: ${words}` })), box);
 }
 
-const change = (line) => (line.action === "level" ? ` · power ${line.before} → ${line.after}` : line.action === "keep" ? "" : line.before && line.before !== "leave" ? ` · ${line.before} → ${line.after}` : "");
+const change = (line) => (line.action === "level" ? ` · power ${line.before} → ${line.after}` : line.action === "remove" && line.before !== "join" ? " · only invited so far" : "");
 
 // ---- done, and undone
 

@@ -3,9 +3,9 @@ import { get, post } from "../api.js";
 import { button, chip, copier, fill, h, once, problem, say } from "../dom.js";
 import { peoplePicker } from "../people_picker.js";
 import { removal } from "../removing.js";
-import { about, marks, nameOf, power } from "../room_list.js";
+import { about, marks, nameOf } from "../room_list.js";
 import { ticked, tickRow } from "../ticks.js";
-import { capital, plural, when } from "../words.js";
+import { plural, when } from "../words.js";
 
 const MOST = 100; // people of one request
 
@@ -26,7 +26,7 @@ const spaces = (rooms) => rooms.map((room, at) => [at > 0 && ", ", h("a", { href
 
 function facts(room) {
   const rows = [
-    ["Members", about({ ...room, bot_power: null, alias: "" })],
+    ["In it", about({ ...room, bot_power: null, alias: "" })],
     room.alias && ["Address", room.alias],
     ["Room id", h("code", {}, room.room_id)],
     room.in_spaces.length && ["In the space", spaces(room.in_spaces)],
@@ -50,16 +50,16 @@ function standing(place, room, path, signal) {
   }, trouble));
   const may = (act, words, needed) => {
     const need = room.needs.find((one) => one.act === act);
-    return h("li", {}, chip(need ? "bad" : "good", need ? "cannot" : "can"), ` ${words} (needs ${needed}). `, need && [capital(need.cause), ". ", need.fix]);
+    return h("li", {}, chip(need ? "bad" : "good", need ? "cannot" : "can"), ` ${words}: that needs power ${needed}.`);
   };
   const command = room.needs[0]?.command;
   const line = command && h("input", { readOnly: true, value: command, "aria-label": "The command", onfocus: (event) => event.target.select() });
   fill(place, h("h2", { tabindex: "-1" }, room.needs.length ? "What the bot may not do here" : "What the bot may do here"),
     room.bot_power === null ? h("p", {}, "Not known yet: press Read again on Rooms.") : [
-      h("p", {}, "The bot, ", h("code", {}, room.bot), room.bot_power >= 2 ** 53 ? ", made this room, and may do everything." : `, has power ${power(room.bot_power)}.`,
+      h("p", {}, "The bot, ", h("code", {}, room.bot), room.bot_power >= 2 ** 53 ? ", made this room, and may do everything." : `, has power ${room.bot_power}.`,
         !room.live && " The homeserver does not answer: this is what the last reading saw."),
       h("ul", { class: "rows" }, may("invite", "invite people", room.invite_power), may("remove", "remove people", room.remove_power))],
-    command && [h("p", {}, "For an admin of the room, to type into it in their Matrix client:"), line, h("p", { class: "actions" }, copier(() => command, "Copy the command", line), again)],
+    command && [h("p", {}, h("strong", {}, "How to fix: "), "an admin of this room gives the bot that power in the room's settings, or types this into the room:"), line, h("p", { class: "actions" }, copier(() => command, "Copy the command", line), again)],
     !command && h("p", { class: "actions" }, again), trouble);
 }
 
