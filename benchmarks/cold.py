@@ -141,7 +141,7 @@ VARIANTS = (
             lambda r: r.floor(room=r.world.sample_rooms[0], unsigned=True), FLOORS),
     Variant("floor of deliver_welcome, unsigned", "floor_welcome", lambda r: r.floor(unsigned=True), FLOORS),
 )  # fmt: skip
-SMALL = (HELLO, ASGI, "admin, health", "enrollment_webhook", "deliver_welcome", "floor of deliver_welcome")
+SMALL = (HELLO, ASGI, "enrollment_webhook", "deliver_welcome", "floor of deliver_welcome")
 
 
 @dataclass

@@ -27,6 +27,7 @@ from starlette.routing import Route
 from benchmarks.common import HOST, ROOT, free_port
 from benchmarks.communities import Authentik, Fault, whole
 from benchmarks.homes import BOT, DOMAIN, MEMBER, Homeserver
+from local.loopback import LOOPBACK
 
 Answer = Callable[[Request], Awaitable[Any]]
 API, CLIENT, ADMIN = "/api/v3/core", "/_matrix/client/v3", "/_synapse/admin/v1"
@@ -194,7 +195,7 @@ def _wait(url: str) -> None:
     until = time.monotonic() + 30
     while time.monotonic() < until:
         with contextlib.suppress(httpx.HTTPError):
-            httpx.get(f"{url}{CLIENT}/sync", trust_env=False).raise_for_status()
+            httpx.get(f"{url}{CLIENT}/sync", **LOOPBACK).raise_for_status()
             return
         time.sleep(0.05)
     raise TimeoutError(f"nothing answers at {url}")

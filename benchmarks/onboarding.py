@@ -24,6 +24,7 @@ import httpx
 from benchmarks.common import HOST, Ask, Figures, Program, Report, cpu_by_part, free_port, median, ratio
 from benchmarks.proxy import DelayingProxy
 from benchmarks.world import Hands, Person, World
+from local.loopback import LOOPBACK
 from local.stack import QUEUE
 from shared.domain import ids
 from shared.domain.onboarding import Step
@@ -131,7 +132,7 @@ async def muster(world: World, homeserver: str = "", **more: str) -> AsyncIterat
     command = [sys.executable, "-m", "benchmarks.app", "--port", str(port)]
     with Program(command, world.settings(**more), port, world.path / "app.log") as program:
         await asyncio.to_thread(program.ask, Ask(path="/api/health"))
-        async with httpx.AsyncClient(base_url=program.url, timeout=60, trust_env=False) as client:
+        async with httpx.AsyncClient(base_url=program.url, timeout=60, **LOOPBACK) as client:
             yield Muster(world, hands, program, client)
             await hands.documents.close()
 

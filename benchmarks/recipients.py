@@ -12,6 +12,7 @@ import httpx
 
 from benchmarks.world import BENCH, Hands, World
 from local.homeserver_setup import register
+from local.loopback import LOOPBACK
 from shared.repositories import steps_of
 from shared.services import enroll
 from tests.fakes.devices import MemberDevice
@@ -87,7 +88,7 @@ class Recipient:
 def _logged_in(world: World, username: str, devices: list[str]) -> tuple[str, dict[str, str]]:
     """The first device by registering, each other one by a log-in from an address of its own: a homeserver takes
     five from each."""
-    with httpx.Client(base_url=world.env["MATRIX_HOMESERVER"], timeout=60, trust_env=False) as http:
+    with httpx.Client(base_url=world.env["MATRIX_HOMESERVER"], timeout=60, **LOOPBACK) as http:
         secret = world.env["SYNAPSE_REGISTRATION_SECRET"]
         said = register(http, secret, username, PASSWORD, device_id=devices[0])
     tokens = {devices[0]: str(said["access_token"])}
@@ -100,5 +101,5 @@ def _log_in(world: World, user_id: str, device: str) -> str:
     who = {"type": "m.id.user", "user": user_id}
     body = {"type": "m.login.password", "password": PASSWORD, "identifier": who, "device_id": device}
     here = httpx.HTTPTransport(local_address=f"127.{secrets.randbelow(250) + 1}.{secrets.randbelow(250)}.1")
-    with httpx.Client(base_url=world.env["MATRIX_HOMESERVER"], transport=here, timeout=60, trust_env=False) as http:
+    with httpx.Client(base_url=world.env["MATRIX_HOMESERVER"], transport=here, timeout=60, **LOOPBACK) as http:
         return str(http.post(f"{CLIENT}/login", json=body).raise_for_status().json()["access_token"])

@@ -26,6 +26,7 @@ from benchmarks.neighbours import running
 from benchmarks.world import World
 from local import firestore
 from local.homeserver_setup import register
+from local.loopback import LOOPBACK
 
 SIZES = ("1300x50", "10000x500", "100000x5000")
 SMALL = ("130x10",)
@@ -77,7 +78,7 @@ def synapse(rooms: int) -> list[Figures]:
 def _registered(world: World) -> str:
     import httpx
 
-    with httpx.Client(base_url=world.env["MATRIX_HOMESERVER"], timeout=60, trust_env=False) as http:
+    with httpx.Client(base_url=world.env["MATRIX_HOMESERVER"], timeout=60, **LOOPBACK) as http:
         name = f"bench-{secrets.token_hex(5)}"
         return str(register(http, world.env["SYNAPSE_REGISTRATION_SECRET"], name, secrets.token_urlsafe(12))["user_id"])
 

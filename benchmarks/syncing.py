@@ -25,6 +25,7 @@ import httpx
 from benchmarks.common import Figures, peak_mib
 from benchmarks.counting import COUNTS, CountingWiring, count
 from benchmarks.world import NoQueue
+from local.loopback import LOOPBACK
 from shared.adapters.matrix_client import CLIENT, path_of
 from shared.domain.syncs import SOURCES, Kind, Source
 from shared.ports import TaskQueue
@@ -154,7 +155,7 @@ class Bare:
     def __init__(self, token: str, at_once: int) -> None:
         headers = {"Authorization": f"Bearer {token}"}
         self._gate = asyncio.Semaphore(at_once)
-        self._client = httpx.AsyncClient(headers=headers, timeout=60, trust_env=False)
+        self._client = httpx.AsyncClient(headers=headers, timeout=60, **LOOPBACK)
 
     async def __aenter__(self) -> Bare:
         return self

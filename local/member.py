@@ -14,6 +14,7 @@ import httpx
 from nio import AsyncClient, AsyncClientConfig, ErrorResponse
 
 from local.homeserver_setup import register
+from local.loopback import LOOPBACK
 
 DEVICE = "SAMPLE"
 SYNC_MS = 2000
@@ -46,7 +47,7 @@ class Member:
     @classmethod
     def enter(cls, homeserver: str, registration_secret: str, username: str, password: str) -> Member:
         """Registers; whoever is registered already logs in with the password."""
-        with httpx.Client(base_url=homeserver, timeout=60, trust_env=False) as http:
+        with httpx.Client(base_url=homeserver, timeout=60, **LOOPBACK) as http:
             try:
                 said = register(http, registration_secret, username, password, device_id=DEVICE)
             except httpx.HTTPStatusError as error:

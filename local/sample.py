@@ -11,6 +11,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 import httpx
 
+from local.loopback import LOOPBACK
 from local.screen import Screen
 from shared.domain.members import suggested_username
 
@@ -29,7 +30,7 @@ class SampleFailed(RuntimeError):
 def api(env: Mapping[str, str]) -> httpx.AsyncClient:
     """The admin API, as whoever holds the local key."""
     headers = {"Authorization": f"Bearer {env['ADMIN_API_KEY']}"}
-    return httpx.AsyncClient(base_url=env["PUBLIC_URL"], headers=headers, timeout=30, trust_env=False)
+    return httpx.AsyncClient(base_url=env["PUBLIC_URL"], headers=headers, timeout=30, **LOOPBACK)
 
 
 async def invite(client: httpx.AsyncClient, rooms: list[str], **more: Any) -> Json:
@@ -44,7 +45,7 @@ async def enroll(link: str, username: str, **answers: str) -> None:
     url = f"{parts.scheme}://{parts.netloc}/api/v3/flows/executor/{slug}/?query={quote(f'itoken={token}')}"
     known = {"username": username, "name": "Sample Member", "email": f"{username}@example.org", **answers}
     known |= {"password": password, "password_repeat": password}
-    async with httpx.AsyncClient(timeout=30, follow_redirects=True, trust_env=False) as browser:
+    async with httpx.AsyncClient(timeout=30, follow_redirects=True, **LOOPBACK) as browser:
         challenge = _answer(await browser.get(url))
         for _ in range(6):  # a flow may ask in several stages
             if challenge["component"] == ENDED:
@@ -166,7 +167,7 @@ class Sample:
     async def _ask(self, server: str, token: str, path: str) -> Json:
         """The server's own API, past Muster."""
         headers = {"Authorization": f"Bearer {self._env[token]}"}
-        async with httpx.AsyncClient(timeout=30, headers=headers, trust_env=False) as client:
+        async with httpx.AsyncClient(timeout=30, headers=headers, **LOOPBACK) as client:
             return _answer(await client.get(f"{self._env[server]}{path}"))
 
     def _step(self, name: str, text: str) -> None:

@@ -17,6 +17,7 @@ from typing import Any, Self
 import httpx
 
 from local import firestore
+from local.loopback import LOOPBACK
 from local.processes import Part, PartFailed, Reaper
 from local.surroundings import CREDENTIALS, ROOT, DataDirectory, ports, refuse_remote, remote_allowed
 from local.synapse import Synapse, SynapseFailed
@@ -243,5 +244,5 @@ class Stack:
 
 def _answers(url: str) -> bool:
     with contextlib.suppress(httpx.HTTPError):
-        return httpx.get(url, timeout=2, trust_env=False).is_success
+        return httpx.get(url, timeout=2, **LOOPBACK).is_success
     return False

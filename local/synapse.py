@@ -138,11 +138,13 @@ class Synapse:
     def _await_health(self, deadline: float) -> None:
         import httpx
 
+        from local.loopback import LOOPBACK
+
         while time.monotonic() < deadline:
             if self._process is None or self._process.poll() is not None:
                 raise SynapseFailed(f"Synapse ended at its start: {self._last_words()}")
             with contextlib.suppress(httpx.HTTPError):
-                if httpx.get(f"{self.url}/health", timeout=5, trust_env=False).is_success:
+                if httpx.get(f"{self.url}/health", timeout=5, **LOOPBACK).is_success:
                     return
             time.sleep(0.1)
         raise SynapseFailed(f"Synapse did not answer in time: {self._last_words()}")

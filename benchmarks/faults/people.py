@@ -12,6 +12,7 @@ import httpx
 
 from local import sample
 from local.homeserver_setup import registration
+from local.loopback import LOOPBACK
 from shared.domain.members import suggested_username
 
 PATIENCE = 60
@@ -39,7 +40,7 @@ class Crowd:
         """Everybody has an account on the homeserver and is in INDOC. The admin API's join knows no limiter."""
         headers = {"Authorization": f"Bearer {self.env['MATRIX_ACCESS_TOKEN']}"}
         base = self.env["MATRIX_HOMESERVER"]
-        async with httpx.AsyncClient(base_url=base, headers=headers, timeout=60, trust_env=False) as http:
+        async with httpx.AsyncClient(base_url=base, headers=headers, timeout=60, **LOOPBACK) as http:
             await asyncio.gather(*(self._arrives(http, username) for username in usernames))
 
     async def _arrives(self, http: httpx.AsyncClient, username: str) -> None:

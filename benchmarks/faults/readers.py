@@ -16,6 +16,7 @@ from urllib.parse import quote
 import httpx
 
 from local.homeserver_setup import register
+from local.loopback import LOOPBACK
 from tests.contracts.keys_worlds import PASSWORD, log_in
 from tests.end_to_end.recipients.client import Seen
 from tests.end_to_end.recipients.nio_client import NioRecipient
@@ -51,7 +52,7 @@ class Readers:
     async def join(self, reader: Reader, room_id: str) -> None:
         """By plain HTTP, which leaves what came for the device alone."""
         headers = {"Authorization": f"Bearer {reader.logins[0]['access_token']}"}
-        async with httpx.AsyncClient(timeout=60, trust_env=False) as http:
+        async with httpx.AsyncClient(timeout=60, **LOOPBACK) as http:
             url = f"{self._url}/_matrix/client/v3/join/{quote(room_id)}"
             (await http.post(url, json={}, headers=headers)).raise_for_status()
 
@@ -78,14 +79,14 @@ class Readers:
             return Reader(username, first["user_id"], logins)
 
     def _registered(self, username: str) -> dict[str, Any]:
-        with httpx.Client(base_url=self._url, timeout=60, trust_env=False) as http:
+        with httpx.Client(base_url=self._url, timeout=60, **LOOPBACK) as http:
             secret = self._env["SYNAPSE_REGISTRATION_SECRET"]
             return register(http, secret, username, PASSWORD, device_id="DEVICE0")
 
     async def _into_indoc(self, user_id: str) -> None:
         """The admin API's join knows no limiter."""
         headers = {"Authorization": f"Bearer {self._env['MATRIX_ACCESS_TOKEN']}"}
-        async with httpx.AsyncClient(timeout=60, trust_env=False) as http:
+        async with httpx.AsyncClient(timeout=60, **LOOPBACK) as http:
             url = f"{self._url}/_synapse/admin/v1/join/{quote(self._env['MATRIX_INDOC_ROOM_ID'])}"
             (await http.post(url, json={"user_id": user_id}, headers=headers)).raise_for_status()
 

@@ -18,6 +18,7 @@ import httpx
 from benchmarks.faults.plan import VARIABLE, Kill, Plan
 from benchmarks.faults.ports import KILLED, SAID
 from benchmarks.faults.proxy import ANYWHERE, AUTHENTIK, Proxy
+from local.loopback import LOOPBACK
 from local.processes import Part
 from local.stack import Env, Stack
 
@@ -106,7 +107,7 @@ class FaultyStack(Stack):
         env = self.env
         audience = env["TASKS_URL_TEMPLATE"].format(entry_point=name)
         who = {"audience": audience, "email": env["SCHEDULER_SERVICE_ACCOUNT"]}
-        with httpx.Client(timeout=60, trust_env=False) as http:
+        with httpx.Client(timeout=60, **LOOPBACK) as http:
             token = http.post(f"{env['TASKS_OIDC_ISSUER']}/token", json=who).raise_for_status().json()["token"]
             headers = {"Authorization": f"Bearer {token}"}
             said = http.post(f"{env['PUBLIC_URL']}/jobs/{name}", headers=headers)

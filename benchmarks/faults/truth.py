@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 import httpx
 
+from local.loopback import LOOPBACK
 from shared.domain import ids
 from shared.domain.messages import MARKER
 
@@ -24,7 +25,7 @@ class Homeserver:
     def __init__(self, env: Mapping[str, str]) -> None:
         self.bot = env["MATRIX_USER_ID"]
         headers = {"Authorization": f"Bearer {env['MATRIX_ACCESS_TOKEN']}"}
-        self._http = httpx.Client(base_url=env["MATRIX_HOMESERVER"], headers=headers, timeout=60, trust_env=False)
+        self._http = httpx.Client(base_url=env["MATRIX_HOMESERVER"], headers=headers, timeout=60, **LOOPBACK)
 
     def memberships(self, room_id: str) -> dict[str, str]:
         """Everybody who has a member event, and what it says now."""
@@ -81,7 +82,7 @@ class Homeserver:
 def group_members(env: Mapping[str, str], name: str) -> set[int]:
     """The pks of those whom Authentik has in that group."""
     headers = {"Authorization": f"Bearer {env['AUTHENTIK_API_TOKEN']}"}
-    with httpx.Client(base_url=env["AUTHENTIK_URL"], headers=headers, timeout=60, trust_env=False) as http:
+    with httpx.Client(base_url=env["AUTHENTIK_URL"], headers=headers, timeout=60, **LOOPBACK) as http:
         params = {"name": name, "include_users": "true"}
         answer = http.get("/api/v3/core/groups/", params=params).raise_for_status().json()
     return {user["pk"] for group in answer["results"] if group["name"] == name for user in group["users_obj"]}

@@ -7,12 +7,12 @@ behind POST, PATCH or DELETE is 405 with an empty HTML body, validation is 400 w
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, TypeVar
 
 import httpx
 
+from shared.adapters.trust import trust
 from shared.domain.errors import (
     Conflict,
     Invalid,
@@ -115,9 +115,9 @@ def _client(base: str, token: str, ca_bundle: str | None, timeout: float, named:
         raise Misconfigured(f"{named} is empty or malformed.", "Look for stray spaces and line ends in it.")
     headers = {"Authorization": f"Bearer {token}", "Accept": "application/json", "Accept-Language": "en"}
     try:
-        trust = ssl.create_default_context(cafile=ca_bundle) if ca_bundle else True
+        verify = trust(base, ca_bundle)
         return httpx.AsyncClient(
-            base_url=f"{base}/api/v3/", headers=headers, timeout=timeout, verify=trust, trust_env=False
+            base_url=f"{base}/api/v3/", headers=headers, timeout=timeout, verify=verify, trust_env=False
         )
     except OSError as error:
         raise Misconfigured("AUTHENTIK_CA_BUNDLE names no readable file of certificates.", CHECK_TLS) from error

@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from shared.adapters.jwt_claims import LEEWAY_SECONDS, REMOVED, Claims, check_claims, unverified_claims
+from shared.adapters.trust import trust
 from shared.domain.errors import Unauthenticated, Unreachable
 
 GOOGLE_ISSUER = "https://accounts.google.com"
@@ -81,7 +82,10 @@ class KeySet:
         import httpx
 
         try:
-            async with asyncio.timeout(FETCH_SECONDS), httpx.AsyncClient(verify=self._trust()) as client:
+            async with (
+                asyncio.timeout(FETCH_SECONDS),
+                httpx.AsyncClient(verify=trust(self._url, self._ca_bundle)) as client,
+            ):
                 answer = (await client.get(self._url)).raise_for_status()
             keys = _rsa_keys(answer.json())
         except (httpx.HTTPError, OSError, ValueError) as error:
@@ -92,11 +96,6 @@ class KeySet:
             fix = "give the issuer an RSA signing key (in Authentik: the provider's signing key)"
             raise Unreachable(self._neighbour, "the issuer publishes no RSA key to verify tokens with", fix)
         return keys
-
-    def _trust(self) -> Any:
-        import ssl
-
-        return ssl.create_default_context(cafile=self._ca_bundle) if self._ca_bundle else True
 
 
 def _rsa_keys(document: Any) -> dict[str, Any]:

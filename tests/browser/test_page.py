@@ -17,6 +17,7 @@ import pytest
 from playwright.sync_api import Error as PlaywrightError
 from playwright.sync_api import Page, Route, expect
 
+from local.loopback import LOOPBACK
 from local.stack import Stack
 from tests.browser.conftest import NASTY, WIDTHS, Open, People, looked_at, until, with_authentik, with_key
 
@@ -28,7 +29,7 @@ NEEDS = re.compile("needs? you")
 
 def api(env: dict[str, str], method: str, path: str, **more: Any) -> Any:
     headers = {"Authorization": f"Bearer {env['ADMIN_API_KEY']}"}
-    answer = httpx.request(method, env["PUBLIC_URL"] + path, headers=headers, timeout=20, trust_env=False, **more)
+    answer = httpx.request(method, env["PUBLIC_URL"] + path, headers=headers, timeout=20, **LOOPBACK, **more)
     assert answer.is_success, answer.text
     return answer.json()
 

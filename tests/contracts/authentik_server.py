@@ -25,6 +25,8 @@ from typing import Any
 
 import httpx
 
+from local.loopback import LOOPBACK
+
 ROOT = Path(__file__).parents[2]
 TOKEN = "api-token-of-the-tests"
 SECRET = "whsec_bXVzdGVyLXNpZ25zLWl0cy13ZWJob29rcw=="
@@ -55,7 +57,7 @@ class Authentik:
 
     def client(self, token: str | None = None) -> httpx.Client:
         headers = {"Authorization": f"Bearer {token or self.token}"}
-        return httpx.Client(base_url=f"{self.url}/api/v3/", headers=headers, timeout=20, trust_env=False)
+        return httpx.Client(base_url=f"{self.url}/api/v3/", headers=headers, timeout=20, **LOOPBACK)
 
 
 def real_server() -> Authentik | None:
@@ -85,7 +87,7 @@ def _wait(server: Authentik, process: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and process.poll() is None:
         with contextlib.suppress(httpx.HTTPError):
-            if httpx.get(f"{server.url}/-/health/ready/", trust_env=False, timeout=5).is_success:
+            if httpx.get(f"{server.url}/-/health/ready/", **LOOPBACK, timeout=5).is_success:
                 return
         time.sleep(0.05)
     raise RuntimeError("the stand-in for Authentik did not start")
@@ -106,7 +108,7 @@ def enroll(server: Authentik, itoken: str, **answers: str) -> httpx.Response:
         "password": "pw-12345-pw",
         "password_repeat": "pw-12345-pw",
     }
-    with httpx.Client(base_url=f"{server.url}/api/v3/", follow_redirects=True, trust_env=False, timeout=20) as browser:
+    with httpx.Client(base_url=f"{server.url}/api/v3/", follow_redirects=True, **LOOPBACK, timeout=20) as browser:
         challenge = browser.get(path)
         if challenge.json()["component"] != "ak-stage-prompt":
             return challenge

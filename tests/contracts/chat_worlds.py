@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 import httpx
 
+from local.loopback import LOOPBACK
 from shared.adapters.matrix import MatrixChat
 from shared.ports import Chat, Data
 from tests.fakes.chat import FakeChat
@@ -159,7 +160,7 @@ class SynapseWorld:
         self.homeserver = homeserver
         self.bot, self.domain = bot or homeserver.user_id, homeserver.domain
         self._tokens = {self.bot: token or homeserver.token}
-        self._http = httpx.AsyncClient(base_url=f"{homeserver.url}/_matrix/client/v3", timeout=60, trust_env=False)
+        self._http = httpx.AsyncClient(base_url=f"{homeserver.url}/_matrix/client/v3", timeout=60, **LOOPBACK)
         self._plain: list[SynapseWorld] = []
         self.chat: MatrixChat = self.another_chat()
 

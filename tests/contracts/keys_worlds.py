@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import httpx
 
+from local.loopback import LOOPBACK
 from shared.adapters.cross_signing import Identity
 from shared.adapters.matrix import MatrixChat
 from shared.adapters.matrix_json import parsed
@@ -34,7 +35,7 @@ def log_in(url: str, user_id: str, device_id: str = "", name: str = "") -> Data:
     body |= {"device_id": device_id} if device_id else {}
     body |= {"initial_device_display_name": name} if name else {}
     here = f"127.{secrets.randbelow(250) + 1}.{secrets.randbelow(250)}.1" if sys.platform == "linux" else None
-    with httpx.Client(transport=httpx.HTTPTransport(local_address=here), timeout=60, trust_env=False) as http:
+    with httpx.Client(transport=httpx.HTTPTransport(local_address=here), timeout=60, **LOOPBACK) as http:
         said: Data = http.post(f"{url}/_matrix/client/v3/login", json=body).raise_for_status().json()
     return said
 

@@ -16,6 +16,7 @@ import httpx
 import pytest
 
 from local.homeserver_setup import register
+from local.loopback import LOOPBACK
 from local.synapse import Synapse, SynapseFailed, install
 
 _GIVEN = ("MATRIX_HOMESERVER", "MATRIX_ACCESS_TOKEN", "SYNAPSE_REGISTRATION_SECRET")
@@ -33,7 +34,7 @@ class Homeserver:
 
     def register(self, username: str, **more: Any) -> dict[str, Any]:
         """`user_id`, `access_token` and `device_id` of a new user."""
-        with httpx.Client(base_url=self.url, timeout=60, trust_env=False) as http:
+        with httpx.Client(base_url=self.url, timeout=60, **LOOPBACK) as http:
             return register(http, self.registration_secret, username, "not-a-secret", **more)
 
 
@@ -62,7 +63,11 @@ def homeserver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Homeserver]
 
 def _given(url: str, token: str, secret: str) -> Homeserver:
     headers = {"Authorization": f"Bearer {token}"}
-    said = httpx.get(f"{url}/_matrix/client/v3/account/whoami", headers=headers, timeout=15).raise_for_status().json()
+    said = (
+        httpx.get(f"{url}/_matrix/client/v3/account/whoami", headers=headers, timeout=15, **LOOPBACK)
+        .raise_for_status()
+        .json()
+    )
     return Homeserver(url, token, said["user_id"], said["user_id"].partition(":")[2], secret)
 
 

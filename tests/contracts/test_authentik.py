@@ -24,6 +24,7 @@ import jwt
 import pytest
 import standardwebhooks
 
+from local.loopback import LOOPBACK
 from tests.contracts.authentik_server import (
     CONFIG,
     SECRET,
@@ -166,7 +167,7 @@ def test_single_answers_are_what_the_official_client_reads(api: httpx.Client, ma
 @pytest.mark.parametrize("header", ["", "Bearer", "Bearer wrong", "Basic YTpi"])
 def test_every_bad_credential_is_a_403(server: Authentik, header: str) -> None:
     """No, a wrong, and another kind of credential are all 403, never 401."""
-    answer = httpx.get(f"{server.url}/api/v3/core/users/", headers={"Authorization": header}, trust_env=False)
+    answer = httpx.get(f"{server.url}/api/v3/core/users/", headers={"Authorization": header}, **LOOPBACK)
     assert answer.status_code == 403
     assert answer.json()["detail"]
 
@@ -314,11 +315,11 @@ def test_single_use_is_used_up_by_a_look(server: Authentik, api: httpx.Client, m
     """The first HEAD or GET of the executor uses a single_use invitation up; the HTML page does not."""
     for method in ("HEAD", "GET"):
         invitation = new_invitation(api, made, flow, single_use=True)
-        page = httpx.get(f"{server.url}/if/flow/{server.slug}/?itoken={invitation['pk']}", trust_env=False)
+        page = httpx.get(f"{server.url}/if/flow/{server.slug}/?itoken={invitation['pk']}", **LOOPBACK)
         assert page.status_code == 200
         assert api.get(f"{INVITATIONS}{invitation['pk']}/").status_code == 200
         look = f"{server.url}/api/v3/flows/executor/{server.slug}/?query=itoken%3D{invitation['pk']}"
-        httpx.request(method, look, trust_env=False)
+        httpx.request(method, look, **LOOPBACK)
         assert api.get(f"{INVITATIONS}{invitation['pk']}/").status_code == 404
 
 
@@ -330,7 +331,7 @@ def test_a_member_enrolls_through_the_executor(
     invitation = new_invitation(api, made, flow, fixed_data=fixed)
     taken = new_user(api, made)["username"]
     look = f"{server.url}/api/v3/flows/executor/{server.slug}/?query=itoken%3D{invitation['pk']}"
-    first = httpx.get(look, trust_env=False).json()
+    first = httpx.get(look, **LOOPBACK).json()
     challenge = models.PromptChallenge.from_dict(first)
     assert challenge
     assert [field.initial_value for field in challenge.fields if field.field_key == "name"] == ["Pre Filled"]
@@ -369,7 +370,7 @@ def test_a_recovery_link_sets_a_password_once(server: Authentik, api: httpx.Clie
     parts = urlsplit(link["link"])
     url = f"{server.url}/api/v3/flows/executor/{parts.path.split('/')[3]}/?query={parts.query.replace('=', '%3D')}"
     answer = {"component": "ak-stage-prompt", "password": "pw-12345", "password_repeat": "pw-12345"}
-    with httpx.Client(follow_redirects=True, trust_env=False) as browser:
+    with httpx.Client(follow_redirects=True, **LOOPBACK) as browser:
         assert browser.get(url).json()["component"] == "ak-stage-prompt"
         assert browser.post(url, json=answer).json()["component"] == "xak-flow-redirect"
         assert browser.get(url).json()["component"] == "ak-stage-access-denied"
@@ -430,7 +431,7 @@ def test_a_refused_webhook_is_tried_six_times_and_then_lost(tmp_path: Path) -> N
         with server.client() as api:
             flow = api.get("flows/instances/", params={"slug": server.slug}).json()["results"][0]["pk"]
             pk = new_invitation(api, [], flow)["pk"]
-        httpx.get(f"{server.url}/api/v3/flows/executor/{server.slug}/?query=itoken%3D{pk}", trust_env=False)
+        httpx.get(f"{server.url}/api/v3/flows/executor/{server.slug}/?query=itoken%3D{pk}", **LOOPBACK)
         one.wait_for(6)
         one.answers = [Answer()]
         enroll(server, invite(server), username=fresh())
@@ -488,7 +489,7 @@ LOGIN = {"username": "ada-admin", "password": "correct horse"}
 def browser(server: Authentik) -> Iterator[httpx.Client]:
     if server.real:
         pytest.skip("signing in is each server's own")
-    with httpx.Client(base_url=f"{server.url}/application/o/", trust_env=False) as client:
+    with httpx.Client(base_url=f"{server.url}/application/o/", **LOOPBACK) as client:
         yield client
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
+from local.loopback import LOOPBACK
 from shared.adapters.matrix_bot import BotHands
 from shared.domain.errors import Refused
 from shared.services.bot_setup import look, mend
@@ -81,7 +82,7 @@ async def run_as_admin(world: SynapseWorld, command: str) -> None:
     words = [word.replace("$SERVER_ADMIN_TOKEN", world.homeserver.token) for word in shlex.split(command)]
     assert words[:3] == ["curl", "-fsS", "-H"]
     name, _, value = words[3].partition(": ")
-    async with httpx.AsyncClient(timeout=60, trust_env=False) as http:
+    async with httpx.AsyncClient(timeout=60, **LOOPBACK) as http:
         answer = await http.post(words[6], headers={name: value}, content=words[5])
         answer.raise_for_status()
 

@@ -13,6 +13,7 @@ import pytest
 
 from benchmarks.homes import BOT
 from benchmarks.neighbours import running
+from local.loopback import LOOPBACK
 from shared.adapters.matrix_client import CLIENT, path_of
 from shared.adapters.matrix_state import KINDS
 from tests.contracts.authentik_server import standin
@@ -26,7 +27,7 @@ PAGED = {"ordering": "date_joined,pk", "page_size": "100"}
 def computed() -> Iterator[httpx.Client]:
     with running(users=250, rooms=3) as settings:
         headers = {"Authorization": f"Bearer {BOT}"}
-        with httpx.Client(base_url=settings["MATRIX_HOMESERVER"], headers=headers, trust_env=False) as client:
+        with httpx.Client(base_url=settings["MATRIX_HOMESERVER"], headers=headers, **LOOPBACK) as client:
             yield client
 
 
@@ -74,7 +75,7 @@ def _known(said: Any) -> Any:
 def test_rooms_have_synapses_shape(computed: httpx.Client, homeserver: Homeserver) -> None:
     """Each kind of state that a computed room has bears the fields that Synapse gives it."""
     headers = {"Authorization": f"Bearer {homeserver.token}"}
-    with httpx.Client(base_url=homeserver.url, headers=headers, trust_env=False) as real:
+    with httpx.Client(base_url=homeserver.url, headers=headers, **LOOPBACK) as real:
         body = {"name": "Hall", "topic": "Of many", "preset": "private_chat", "room_version": "11"}
         room = real.post(f"{CLIENT}/createRoom", json=body).raise_for_status().json()["room_id"]
         theirs = _state(real, room)
@@ -96,7 +97,7 @@ def test_refusals_are_synapses(computed: httpx.Client, homeserver: Homeserver) -
     headers = {"Authorization": f"Bearer {homeserver.register('fresh')['access_token']}"}
     paths = [f"{CLIENT}/sync?since=what", path_of(CLIENT, "rooms", "!none:example.org", "state")]
     paths.append(path_of(CLIENT, "user", BOT, "account_data", "m.direct"))
-    with httpx.Client(base_url=homeserver.url, headers=headers, trust_env=False) as real:
+    with httpx.Client(base_url=homeserver.url, headers=headers, **LOOPBACK) as real:
         me = real.get(f"{CLIENT}/account/whoami").json()["user_id"]
         theirs = [real.get(path.replace("muster%3Aexample.org", me[1:].replace(":", "%3A"))) for path in paths]
     ours = [computed.get(path) for path in paths]

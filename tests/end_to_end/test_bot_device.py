@@ -6,6 +6,7 @@ import httpx
 import pytest
 
 from local.homeserver_setup import register
+from local.loopback import LOOPBACK
 from local.stack import Stack
 from shared.adapters.matrix import MatrixChat
 from shared.adapters.olm import devices_of
@@ -18,7 +19,7 @@ async def test_the_bot_is_on_a_signed_device(stack: Stack, username: str) -> Non
     """scripts/run has set the bot's device up: what the functions encrypt with is what members are shown, signed."""
     kept = DeviceAccount.parse(stack.env["MATRIX_DEVICE_ACCOUNT"])
     homeserver = stack.env["MATRIX_HOMESERVER"]
-    with httpx.Client(base_url=homeserver, timeout=60, trust_env=False) as http:
+    with httpx.Client(base_url=homeserver, timeout=60, **LOOPBACK) as http:
         made = register(http, stack.env["SYNAPSE_REGISTRATION_SECRET"], username, "not-a-secret")
     client = MatrixChat(homeserver, made["access_token"], made["user_id"])
     try:

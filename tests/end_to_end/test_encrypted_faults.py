@@ -24,6 +24,7 @@ from benchmarks.faults.plan import Kill, Refusal
 from benchmarks.faults.stack import FaultyStack
 from benchmarks.faults.truth import CLIENT, Homeserver
 from local.homeserver_setup import register
+from local.loopback import LOOPBACK
 from tests.contracts.keys_worlds import PASSWORD, log_in
 from tests.contracts.test_keys import other_curve, other_one_time_keys
 from tests.end_to_end.faulty import Town, faulty_stack
@@ -31,7 +32,7 @@ from tests.end_to_end.recipients.nio_client import NioRecipient
 from tests.end_to_end.recipients.node_client import NodeAbsent, NodeRecipient, install
 from tests.fakes.devices import MemberDevice
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(150)]
 Json = dict[str, Any]
 LETTER = ("Create(path='letters/",)
 TEXTS = ["Hello", "Welcome"]
@@ -55,7 +56,7 @@ class Newcomer:
 
     async def arrive(self, kind: str = "nio") -> None:
         """In INDOC, on a device called PHONE; "" for one that has published nothing."""
-        with httpx.Client(base_url=self._url, timeout=60, trust_env=False) as http:
+        with httpx.Client(base_url=self._url, timeout=60, **LOOPBACK) as http:
             secret = self.town.env["SYNAPSE_REGISTRATION_SECRET"]
             login = register(http, secret, self.name, PASSWORD, device_id="PHONE")
         if kind:
@@ -112,7 +113,7 @@ class Newcomer:
     async def join(self, room_id: str) -> None:
         """By the homeserver's admin: on no device of theirs, whose to-device events stay."""
         headers = {"Authorization": f"Bearer {self.town.env['MATRIX_ACCESS_TOKEN']}"}
-        async with httpx.AsyncClient(headers=headers, timeout=60, trust_env=False) as http:
+        async with httpx.AsyncClient(headers=headers, timeout=60, **LOOPBACK) as http:
             url = f"{self._url}/_synapse/admin/v1/join/{quote(room_id)}"
             (await http.post(url, json={"user_id": self.user_id})).raise_for_status()
 
@@ -150,7 +151,7 @@ class Newcomer:
 
     async def _do(self, device: str, path: str, body: Json | None = None) -> None:
         headers = {"Authorization": f"Bearer {self.tokens[device]}"}
-        async with httpx.AsyncClient(headers=headers, timeout=60, trust_env=False) as http:
+        async with httpx.AsyncClient(headers=headers, timeout=60, **LOOPBACK) as http:
             answer = await http.post(f"{self._url}{CLIENT}/{path}", json=body or {})
         assert answer.is_success, answer.text
 
@@ -201,18 +202,23 @@ POINTS = {
 }
 
 
-@pytest.mark.parametrize("point", POINTS)
-async def test_killed_and_started_again(ada: Newcomer, point: str) -> None:
+async def test_killed_and_started_again(town: Town, tmp_path: Path) -> None:
     """Wherever Muster dies, while at the hello and again while at the welcome, both can be read and are there once."""
-    await ada.arrive()
-    with ada.town.stack.killed_at(POINTS[point]):
-        await ada.enroll()
-    hello = (await ada.step("hello", "done"))["result"]
-    with ada.town.stack.killed_at(POINTS[point]):
-        await ada.join(hello["room_id"])
-        with contextlib.suppress(httpx.HTTPError):
-            await ada.town.sweep()
-    await all_is_well(ada, hello, (await ada.step("welcome", "done"))["result"])
+    async with contextlib.AsyncExitStack() as leaving:
+        everybody = [Newcomer(town, tmp_path) for _ in POINTS]
+        for newcomer, kill in zip(everybody, POINTS.values(), strict=True):
+            leaving.push_async_callback(newcomer.close)
+            await newcomer.arrive()
+            with town.stack.killed_at(kill):
+                await newcomer.enroll()
+        hellos = [(await newcomer.step("hello", "done"))["result"] for newcomer in everybody]
+        for newcomer, hello, kill in zip(everybody, hellos, POINTS.values(), strict=True):
+            with town.stack.killed_at(kill):
+                await newcomer.join(hello["room_id"])
+                with contextlib.suppress(httpx.HTTPError):
+                    await town.sweep()
+        for newcomer, hello in zip(everybody, hellos, strict=True):
+            await all_is_well(newcomer, hello, (await newcomer.step("welcome", "done"))["result"])
 
 
 # ------------------------------------------------------------------ neighbours
@@ -246,7 +252,7 @@ async def use_up(ada: Newcomer, by: Newcomer) -> None:
     """Somebody claims the phone's keys until none is left but a fallback key, or none at all."""
     headers = {"Authorization": f"Bearer {by.tokens['PHONE']}"}
     wanted = {"one_time_keys": {ada.user_id: {"PHONE": "signed_curve25519"}}}
-    async with httpx.AsyncClient(headers=headers, timeout=60, trust_env=False) as http:
+    async with httpx.AsyncClient(headers=headers, timeout=60, **LOOPBACK) as http:
         for _ in range(300):
             answer = await http.post(f"{ada.town.env['MATRIX_HOMESERVER']}{CLIENT}/keys/claim", json=wanted)
             keys = answer.raise_for_status().json()["one_time_keys"].get(ada.user_id, {}).get("PHONE", {})

@@ -15,6 +15,7 @@ import pytest
 
 from local import sample
 from local.homeserver_setup import register
+from local.loopback import LOOPBACK
 from local.stack import Stack
 from local.surroundings import given
 from shared.domain.members import suggested_username
@@ -45,7 +46,7 @@ async def api(sealed: Stack) -> AsyncIterator[httpx.AsyncClient]:
 
 def registered(stack: Stack, username: str) -> Json:
     """A Matrix account with one device; the keys of that device are for a client to publish."""
-    with httpx.Client(base_url=stack.env["MATRIX_HOMESERVER"], timeout=60, trust_env=False) as http:
+    with httpx.Client(base_url=stack.env["MATRIX_HOMESERVER"], timeout=60, **LOOPBACK) as http:
         secret = stack.env["SYNAPSE_REGISTRATION_SECRET"]
         return dict(register(http, secret, username, secrets.token_urlsafe(12), device_id="PHONE"))
 

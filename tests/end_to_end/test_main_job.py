@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from local import sample
+from local.loopback import LOOPBACK
 from local.stack import Stack
 from shared.domain.members import suggested_username
 from tests.end_to_end.conftest import Enroll, MakeMember
@@ -49,7 +50,9 @@ async def onboarding(api: httpx.AsyncClient, username: str, state: str) -> Json:
 
 async def matrix(stack: Stack, method: str, path: str, body: Json | None = None) -> httpx.Response:
     headers = {"Authorization": f"Bearer {stack.env['MATRIX_ACCESS_TOKEN']}"}
-    async with httpx.AsyncClient(base_url=stack.env["MATRIX_HOMESERVER"], headers=headers, timeout=30) as client:
+    async with httpx.AsyncClient(
+        base_url=stack.env["MATRIX_HOMESERVER"], headers=headers, timeout=30, **LOOPBACK
+    ) as client:
         return await client.request(method, path, json=body)
 
 
@@ -60,7 +63,9 @@ async def membership(stack: Stack, room: str, user: str) -> str:
 
 async def authentik(stack: Stack, method: str, path: str, body: Json | None = None) -> httpx.Response:
     headers = {"Authorization": f"Bearer {stack.env['AUTHENTIK_API_TOKEN']}"}
-    async with httpx.AsyncClient(base_url=stack.env["AUTHENTIK_URL"], headers=headers, timeout=30) as client:
+    async with httpx.AsyncClient(
+        base_url=stack.env["AUTHENTIK_URL"], headers=headers, timeout=30, **LOOPBACK
+    ) as client:
         return await client.request(method, f"/api/v3/{path}", json=body)
 
 
@@ -157,7 +162,7 @@ async def test_a_look_uses_nothing_up(api: httpx.AsyncClient, rooms: list[str], 
     parts = urlsplit(link)
     token = parse_qs(parts.query)["itoken"][0]
     executor = f"{parts.scheme}://{parts.netloc}/api/v3/flows/executor/{parts.path.strip('/').split('/')[-1]}/"
-    async with httpx.AsyncClient(follow_redirects=True) as browser:
+    async with httpx.AsyncClient(follow_redirects=True, **LOOPBACK) as browser:
         for _ in range(3):
             assert (await browser.get(executor, params={"query": f"itoken={token}"})).is_success
     username = await enroll(link=link)
@@ -260,7 +265,7 @@ async def test_a_user_made_by_an_admin(stack: Stack, api: httpx.AsyncClient, roo
     made = first.json()
     assert made["user"]["username"].startswith("jose-")
     assert "community" in made["user"]["groups"]
-    async with httpx.AsyncClient(follow_redirects=True) as browser:
+    async with httpx.AsyncClient(follow_redirects=True, **LOOPBACK) as browser:
         assert (await browser.get(made["recovery_link"])).is_success
     again = await api.post("/api/users", json=body, headers=key)
     assert again.json()["user"]["pk"] == made["user"]["pk"]

@@ -14,6 +14,7 @@ import pytest
 
 from local import sample
 from local.authentik_hooks import signed
+from local.loopback import LOOPBACK
 
 pytest_plugins = ("tests.end_to_end.faulty",)
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(180)]
@@ -75,13 +76,13 @@ def webhook(town: Any, username: str, pk: int) -> tuple[bytes, dict[str, str]]:
 
 async def pk_of(town: Any, username: str) -> int:
     headers = {"Authorization": f"Bearer {town.env['AUTHENTIK_API_TOKEN']}"}
-    async with httpx.AsyncClient(base_url=town.env["AUTHENTIK_URL"], headers=headers, trust_env=False) as client:
+    async with httpx.AsyncClient(base_url=town.env["AUTHENTIK_URL"], headers=headers, **LOOPBACK) as client:
         said = await client.get("/api/v3/core/users/", params={"username": username})
     return int(said.raise_for_status().json()["results"][0]["pk"])
 
 
 async def send(town: Any, body: bytes, headers: dict[str, str]) -> httpx.Response:
-    async with httpx.AsyncClient(timeout=60, trust_env=False) as client:
+    async with httpx.AsyncClient(timeout=60, **LOOPBACK) as client:
         return await client.post(f"{town.env['PUBLIC_URL']}/hooks/authentik", content=body, headers=headers)
 
 
@@ -125,7 +126,7 @@ async def test_a_tab_that_was_closed(town: Any) -> None:
     """Looking at the link and going away uses nothing up: the same link still works later, once."""
     names, link = await town.newcomers()
     at = link.replace("/if/flow/", "/api/v3/flows/executor/").replace("?", "?query=")
-    async with httpx.AsyncClient(timeout=30, follow_redirects=True, trust_env=False) as browser:
+    async with httpx.AsyncClient(timeout=30, follow_redirects=True, **LOOPBACK) as browser:
         for _ in range(2):
             challenge = (await browser.get(at)).raise_for_status().json()
             assert challenge["component"] == "ak-stage-prompt"

@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from local import sample
+from local.loopback import LOOPBACK
 from local.stack import Stack
 from shared.domain.members import suggested_username
 from tests.end_to_end.recipients.client import Recipient
@@ -100,7 +101,7 @@ async def test_an_answer_that_cannot_be_opened_says_so(
         content = {"algorithm": "m.megolm.v1.aes-sha2", "session_id": secrets.token_hex(20), "ciphertext": "AwgA"}
         path = f"/_matrix/client/v3/rooms/{room}/send/m.room.encrypted/{secrets.token_hex(6)}"
         headers = {"Authorization": f"Bearer {login['access_token']}"}
-        async with httpx.AsyncClient(base_url=sealed.env["MATRIX_HOMESERVER"], trust_env=False) as http:
+        async with httpx.AsyncClient(base_url=sealed.env["MATRIX_HOMESERVER"], **LOOPBACK) as http:
             (await http.put(path, json=content, headers=headers)).raise_for_status()
         found = await until(lambda: of(api, name), lambda found: "key has not come" in json.dumps(found["replies"]), 60)
         assert [reply["text"] for reply in found["replies"]] == [None]

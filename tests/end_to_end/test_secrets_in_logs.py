@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from local import sample
+from local.loopback import LOOPBACK
 from shared.settings import SETTINGS
 
 pytest_plugins = ("tests.end_to_end.faulty",)
@@ -60,7 +61,7 @@ async def ways_in(env: Mapping[str, str]) -> dict[str, str]:
             "/api/invites", json={"label": "x"}, headers={"Authorization": "Bearer a-wrong-but-secret-key"}
         )
     who = {"audience": "a", "email": env["TASKS_SERVICE_ACCOUNT"]}
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with httpx.AsyncClient(**LOOPBACK) as client:
         token = (await client.post(f"{env['TASKS_OIDC_ISSUER']}/token", json=who)).raise_for_status().json()["token"]
     recovery = parse_qs(urlsplit(made["recovery_link"]).query)["flow_token"][0]
     code = invited.json()["code"]

@@ -244,7 +244,7 @@ class Cloud:
                 self.wfile.write(cloud._said(call, given).encode())
 
         self._server = socketserver.TCPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
 
     def stand_in(self, program: str) -> str:
         return STAND_IN.format(port=self._server.server_address[1], program=program, folder=self.folder)

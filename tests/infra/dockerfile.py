@@ -89,11 +89,12 @@ class Replay:
 
     @staticmethod
     def _outside() -> Mapping[str, str]:
-        """How this machine reaches its package index, and nothing else of it."""
+        """How this machine reaches its package index, and nothing else of it; packages are not compiled here, which is
+        half of their installing."""
         kept = {
             name: value for name, value in os.environ.items() if name.startswith(("PIP_", "SSL_")) or name == "HOME"
         }
-        return kept | {"PATH": os.environ["PATH"]}
+        return kept | {"PATH": os.environ["PATH"], "PIP_NO_COMPILE": "1"}
 
     def _env(self, stage: str, given: str) -> None:
         environment = self.environment[stage]

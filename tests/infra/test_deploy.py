@@ -79,7 +79,7 @@ class Muster(BaseHTTPRequestHandler):
 def served() -> Iterator[str]:
     Muster.broken = set()
     server = ThreadingHTTPServer(("127.0.0.1", 0), Muster)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
     server.server_close()

@@ -15,6 +15,7 @@ import pytest
 from google.api_core import exceptions as google
 from google.cloud import tasks_v2 as api
 
+from local.loopback import LOOPBACK
 from local.tasks_queues import Dispatcher, Outcome, Store, backoff, describe, exhausted
 from shared.adapters.jwt import KeySet, verify
 from tests.local.dispatcher import PARENT, DispatcherProcess, Handler, Request, eventually
@@ -67,7 +68,7 @@ def task(queue: str, name: str, url: str, **more: Any) -> Any:
 
 async def debug(dispatcher: DispatcherProcess, name: str) -> dict[str, Any]:
     """The row of a task by its last name, as `/tasks` shows it."""
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with httpx.AsyncClient(**LOOPBACK) as http:
         rows = (await http.get(f"{dispatcher.http}/tasks")).json()
     return next((row for row in rows if row["name"].endswith(f"/{name}")), {})
 
@@ -410,7 +411,7 @@ async def test_token(client: Any, queue: Any, handler: Handler, dispatcher: Disp
     http = {"oidc_token": {"service_account_email": EMAIL, "audience": "https://muster.example"}}
     await client.create_task(parent=made, task=task(made, "signed", handler.url, http=http))
     [request] = await handler.received(1)
-    async with httpx.AsyncClient(trust_env=False) as get:
+    async with httpx.AsyncClient(**LOOPBACK) as get:
         found = (await get.get(f"{dispatcher.http}/.well-known/openid-configuration")).json()
     claims = await verify(
         request.headers["Authorization"].removeprefix("Bearer "),
@@ -427,7 +428,7 @@ async def test_token(client: Any, queue: Any, handler: Handler, dispatcher: Disp
 async def test_token_on_request(dispatcher: DispatcherProcess) -> None:
     """Programs of this machine get a token; a web page's form, or a foreign name, does not."""
     asked = {"audience": "a", "email": EMAIL}
-    async with httpx.AsyncClient(base_url=dispatcher.http, trust_env=False) as http:
+    async with httpx.AsyncClient(base_url=dispatcher.http, **LOOPBACK) as http:
         token = (await http.post("/token", json=asked)).json()["token"]
         form = await http.post("/token", data=asked)
         rebound = await http.post("/token", json=asked, headers={"Host": "evil.example"})
@@ -452,7 +453,7 @@ async def test_survives_kill(tmp_path: Path, handler: Handler) -> None:
     for each in ("cut", "waits", "waits-too"):
         await client.create_task(parent=name, task=task(name, each, handler.url))
     await handler.received(2)
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with httpx.AsyncClient(**LOOPBACK) as http:
         keys = (await http.get(f"{process.http}/jwks")).json()
         process.kill()
         await client.transport.close()
