@@ -1,6 +1,6 @@
 // Taking people out of rooms, in two steps: first what would happen, as the homeserver says it now; then to do it.
 import { get, post } from "./api.js";
-import { button, chip, drafts, field, fill, h, once, problem } from "./dom.js";
+import { button, chip, drafts, field, fill, h, mark, once, problem } from "./dom.js";
 import { nameOf } from "./room_list.js";
 import { namer } from "./rooms.js";
 import { allOrNone, retick, ticked, tickRow, tray, typedCount } from "./ticks.js";
@@ -68,6 +68,7 @@ export function removal({ draft, picks, list, every, noun, many, body, idOf, qui
   }
 
   async function seen() {
+    if (!words.given()) return;
     const asked = { ...body(ids()), ...words.value() };
     try {
       const { job } = await post("/api/rooms/remove?dry_run=true", asked, { seconds: LONG });
@@ -169,15 +170,13 @@ function reasons(draft) {
     ...(required.checked ? { message_required: true } : {}),
   });
 
-  // What is wrong with the words stands beside them.
+  // What is wrong with the reason stands beside it.
   function marked(error) {
-    const wrong = error.errors?.find((each) => each.field === "reason" && !own.hidden);
-    const line = own.querySelector(".wrong");
-    line.hidden = !wrong;
-    line.textContent = wrong ? (reason.value.trim() ? wrong.message : "Say why: the homeserver shows it.") : "";
-    if (wrong) reason.focus();
+    const wrong = own.hidden ? null : error.errors?.find((each) => each.field === "reason");
+    mark(element, wrong ? [wrong] : []);
     return Boolean(wrong);
   }
 
-  return { element, value, marked, clear: () => drafts.drop(draft) };
+  const given = () => !marked({ errors: template.value || reason.value.trim() ? [] : [{ field: "reason", message: "Say why: everybody in the room can read it." }] });
+  return { element, value, marked, given, clear: () => drafts.drop(draft) };
 }
