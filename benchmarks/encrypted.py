@@ -74,7 +74,7 @@ Passes = dict[str, Pass]
 
 def run(small: bool = False, repeat: int = 0) -> Report:
     rounds, each = repeat or (1 if small else 3), 2 if small else 12
-    devices, instances = ((2,), (2,)) if small else ((1, 2, 5), (1, 4, 8))
+    devices, instances = ((1, 2), (2,)) if small else ((1, 2, 5), (1, 4, 8))
     title = f"Encrypted messages against plain ones ({rounds} rounds of {each} each, alternating)"
     report = Report("encrypted", title, notes=list(NOTES))
     with World(AUTHENTIK_DEFAULT_GROUP="", **NO_WAIT) as world:

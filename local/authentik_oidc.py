@@ -20,6 +20,7 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 
 from local.authentik_api import Server
 from local.authentik_flow import COOKIE
+from local.authentik_rows import FIXED
 from local.authentik_state import Row, State
 
 LOGIN = """<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
@@ -27,6 +28,7 @@ LOGIN = """<!doctype html><html lang="en"><meta charset="utf-8"><meta name="view
 <p><label>Username <input name="username" autocomplete="username" required autofocus></label></p>
 <p><label>Password <input name="password" type="password" autocomplete="current-password" required></label></p>
 <p><button>Sign in</button></p></form></main></html>"""
+SCOPES = ["openid", "profile", "email", "offline_access"]
 CODE_SECONDS, ACCESS_SECONDS, REFRESH_SECONDS = 60, 600, 12 * 3600
 
 
@@ -37,6 +39,9 @@ class Oauth:
         )
         self.slug, self.client, self.redirects = (config[key] for key in ("slug", "client_id", "redirect_uris"))
         self.state, self.group = server.state, server.config.get("admin_group", "muster-admins")
+        uris = [{"matching_mode": "strict", "url": uri, "redirect_uri_type": "authorization"} for uri in self.redirects]
+        own = {"client_id": self.client, "redirect_uris": uris, "assigned_application_slug": self.slug}
+        self.state.put("provider", 1, FIXED["provider"] | own)
         self._key = _signing_key(self.state)
         public = jwt.algorithms.RSAAlgorithm.to_jwk(self._key.public_key(), as_dict=True)
         self._kid = hashlib.sha256(public["n"].encode()).hexdigest()[:32]
@@ -49,6 +54,7 @@ class Oauth:
         ends = {f"{name}_endpoint": base + path for name, path in paths.items()}
         ends |= {"end_session_endpoint": f"{issuer}end-session/", "jwks_uri": f"{issuer}jwks/", "issuer": issuer}
         lists = {"response_types_supported": ["code"], "code_challenge_methods_supported": ["plain", "S256"]}
+        lists |= {"scopes_supported": SCOPES, "claims_supported": ["iss", "sub", "preferred_username", "groups"]}
         return self._open(request, ends | lists | {"id_token_signing_alg_values_supported": ["RS256"]})
 
     async def keys(self, _request: Request) -> Response:

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 from local.processes import PartFailed
 from shared.settings import BY_NAME, switch
+from shared.settings_told import FROM_DOTENV
 
 ROOT = Path(__file__).parent.parent
 PORTS = {"PORT": 8080, "SYNAPSE_PORT": 8008, "AUTHENTIK_PORT": 9000}
@@ -35,7 +36,9 @@ def given(environ: Mapping[str, str], dotenv: Path | None = None) -> dict[str, s
     pairs = [line.partition("=") for line in lines if not line.lstrip().startswith("#")]
     found = {name.strip(): value.strip().strip("\"'") for name, _, value in pairs} | dict(environ)
     known = {name: setting.default for name, setting in BY_NAME.items()} | dict.fromkeys((*EXTRAS, *CREDENTIALS))
-    return {name: found[name] for name, default in known.items() if found.get(name) and found[name] != default}
+    chosen = {name: found[name] for name, default in known.items() if found.get(name) and found[name] != default}
+    read = ",".join(name for name in chosen if name in BY_NAME and name not in environ)
+    return chosen | ({FROM_DOTENV: read} if read else {})
 
 
 def remote_allowed(given: Mapping[str, str]) -> bool:

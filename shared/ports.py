@@ -199,12 +199,14 @@ class Accounts(Struct, frozen=True):
 
 
 class Finding(Struct, frozen=True):
-    """One line of the self-check: what was looked at, whether it is well, what to do if not."""
+    """One line of the self-check: what was looked at, whether it is well, what to do if not. `command`: what of the fix
+    can be copied: for a shell, or for a Matrix client where it begins with a slash."""
 
     name: str
     ok: bool
     detail: str
     fix: str = ""
+    command: str = ""
 
 
 class Directory(Protocol):
@@ -303,7 +305,7 @@ class Directory(Protocol):
 
     async def check(self) -> list[Finding]:
         """For the self-check: token and each scope, flow with its invitation stage, recovery flow,
-        admin group, webhook transport and rule, clock."""
+        admin group, webhook transport and rule, clock; and sign-in to the admin page."""
         ...
 
     async def close(self) -> None: ...

@@ -295,10 +295,14 @@ class Settings:
 
     def problems(self, *concerns: Concern) -> Sequence[str]:
         """One sentence for each missing or malformed setting, never its value."""
-        found = [self._parsed(setting)[1] for setting in SETTINGS if not concerns or setting.concern in concerns]
-        if (not concerns or "matrix" in concerns) and self._unverified_in_production():
-            found.append("MATRIX_DISABLE_SSL_VERIFICATION is refused in production: use MATRIX_CA_BUNDLE")
-        return [problem for problem in found if problem]
+        wanted = [setting.name for setting in SETTINGS if not concerns or setting.concern in concerns]
+        return [problem for name in wanted if (problem := self.problem(name))]
+
+    def problem(self, name: str) -> str:
+        """What is wrong with one of them, "" where nothing is."""
+        if name == "MATRIX_DISABLE_SSL_VERIFICATION" and self._unverified_in_production():
+            return f"{name} is refused in production: use MATRIX_CA_BUNDLE"
+        return self._parsed(BY_NAME[name])[1]
 
     def _unverified_in_production(self) -> bool:
         value, problem = self._parsed(BY_NAME["MATRIX_DISABLE_SSL_VERIFICATION"])

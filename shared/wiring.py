@@ -21,6 +21,7 @@ from shared.services.context import Policy
 from shared.settings import SECRET_NAME, Settings
 
 if TYPE_CHECKING:
+    from shared.adapters.authentik_sign_in_verdicts import SignIn
     from shared.adapters.cloud_trace import Tracer
     from shared.adapters.jwt import InvokerTokens, KeySet
     from shared.adapters.matrix import MatrixChat
@@ -36,6 +37,7 @@ class Wiring:
         self.settings = settings
         self.failures: dict[str, int] = {}
         self.under_way: set[str] = set()
+        self.followers = 0
         self._kept: dict[str, tuple[float, Any]] = {}
         self._locks: dict[str, asyncio.Lock] = {}
 
@@ -46,6 +48,11 @@ class Wiring:
 
     def chance(self) -> int:
         return chance.randbits(128)
+
+    async def pause(self, seconds: float, unless: asyncio.Future[Any]) -> bool:
+        """Whether the time has passed: False as soon as `unless` is done."""
+        await asyncio.wait({unless}, timeout=seconds)
+        return not unless.done()
 
     async def remember(self, key: str, seconds: float, find: Callable[[], Awaitable[T]]) -> T:
         """Found once at a time, however many ask. None is not kept: a room that is not there may be made any moment."""
@@ -149,10 +156,20 @@ class Wiring:
                 self.settings["AUTHENTIK_FLOW_SLUG"],
                 admin_group=self.settings["ADMIN_GROUP"],
                 ca_bundle=self.settings["AUTHENTIK_CA_BUNDLE"] or None,
+                sign_in=self._sign_in(),
             )
             return self._watched("authentik", directory)
 
         return await self._kept_with("directory", token, make)
+
+    def _sign_in(self) -> SignIn | None:
+        """None where a setting of it is malformed, which the self-check says anyway."""
+        from shared.adapters.authentik_sign_in_verdicts import SignIn
+
+        if self.settings.problems("admin"):
+            return None
+        names = ("AUTHENTIK_ISSUER", "AUTHENTIK_CLIENT_ID", "PUBLIC_URL")
+        return SignIn(*(self.settings[name] for name in names))
 
     async def chat(self) -> Chat:
         return await self._matrix()

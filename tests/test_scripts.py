@@ -22,6 +22,7 @@ from local.processes import Part, PartFailed, Reaper
 from local.screen import Screen
 from local.surroundings import ADDRESSES, CREDENTIALS, PORTS, DataDirectory, given, is_loopback, ports, refuse_remote
 from shared.settings import BY_NAME, SETTINGS
+from shared.settings_told import FROM_DOTENV
 
 ROOT = Path(__file__).parent.parent
 
@@ -178,12 +179,16 @@ def test_loopback_is_told_from_what_looks_like_it(address: str, ours: bool) -> N
 
 
 def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
-    """Settings come from the environment, else from .env; comments, blanks and defaults say nothing."""
+    """Settings come from the environment, else from .env, which is told; comments, blanks and defaults say nothing."""
     file = tmp_path / ".env"
     file.write_text(
         "# MATRIX_DOMAIN=no\nMATRIX_DOMAIN='file.test'\nPORT=1\nMATRIX_USER_ID=\nMUSTER_ENV=production\nX=1\n"
     )
-    assert given({"PORT": "2", "HOME": "h"}, file) == {"MATRIX_DOMAIN": "file.test", "PORT": "2"}
+    assert given({"PORT": "2", "HOME": "h"}, file) == {
+        "MATRIX_DOMAIN": "file.test",
+        "PORT": "2",
+        FROM_DOTENV: "MATRIX_DOMAIN",
+    }
 
 
 @pytest.mark.parametrize("name", PORTS)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import math
+import time
 from collections.abc import Mapping
 
 from starlette.requests import Request
@@ -18,13 +20,29 @@ HOW = "Send Authorization: Bearer with an API key (scripts/setup key NAME) or an
 
 async def authenticate(request: Request) -> Actor:
     """Raises `Unauthenticated`; `Forbidden` for a valid token whose bearer is no admin."""
+    wired, token = wiring(), _bearer(request)
+    name = await (_by_token(wired, token) if _is_token(token) else _by_key(wired, token))
+    logs.within(actor=name)
+    return Actor(name, request.client.host if request.client else "")
+
+
+async def seconds_left(request: Request) -> float:
+    """Of the caller's access token, whatever leeway a single request is given; a key has no end."""
+    token = _bearer(request)
+    if not _is_token(token):
+        return math.inf
+    return float((await wiring().access_claims(token))["exp"]) - time.time()
+
+
+def _bearer(request: Request) -> str:
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
         raise Unauthenticated("there are no credentials", HOW)
-    wired = wiring()
-    name = await (_by_token(wired, token.strip()) if token.count(".") == 2 else _by_key(wired, token.strip()))
-    logs.within(actor=name)
-    return Actor(name, request.client.host if request.client else "")
+    return token.strip()
+
+
+def _is_token(bearer: str) -> bool:
+    return bearer.count(".") == 2
 
 
 async def _by_key(wired: Wiring, token: str) -> str:

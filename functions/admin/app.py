@@ -31,6 +31,8 @@ from functions.admin import (
     removal_reasons,
     room,
     rooms,
+    settings,
+    status,
     sync,
     users,
 )
@@ -66,20 +68,28 @@ NEEDS: dict[ModuleType, tuple[tuple[Concern, ...], tuple[Concern, ...]]] = {
     sync: (("store",), ("store", "onboarding", "tasks")),
     audit: (("store",), ("store",)),
     checks: ((), ()),
+    settings: ((), ()),
+    status: ((), ()),
     figures: (("store", "watch"), ("store",)),
     exports: (("store",), ("store",)),
 }
 """Which settings a route needs to read and to act: all that is missing is said at once, before anything is done.
-The self-check needs none, because it names them."""
+Self-check, settings and status need none, because they name them."""
 
 
 async def _known_parameters(request: Request) -> None:
     """A misspelt `dry_run` must not act as if it were not there."""
-    known = {field.alias for field in request.scope["route"].dependant.query_params}
+    known = _asked_for(request.scope["route"].dependant)
     unknown = [name for name in request.query_params if name not in known]
     if unknown:
         expected = f"expected one of {', '.join(sorted(known))}" if known else "expected no parameter"
         raise Invalid("a query parameter is not known here", [(name[:100], expected) for name in unknown[:MOST_ERRORS]])
+
+
+def _asked_for(dependant: Any) -> set[str]:
+    """By the route itself, and by what it depends on."""
+    own = {field.alias for field in dependant.query_params}
+    return own.union(*(_asked_for(each) for each in dependant.dependencies))
 
 
 def _needs(to_read: Sequence[Concern], to_act: Sequence[Concern]) -> Callable[[Request], Awaitable[None]]:

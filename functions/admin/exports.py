@@ -115,7 +115,7 @@ SHAPES: Mapping[What, Shape] = {
 async def export_csv(request: Request, what: What) -> Response:
     """All of them, the oldest first; recorded in the audit. One that breaks off is not complete: curl says so."""
     pages = await exports.begin(wiring(), m.actor_of(request), what, "csv")
-    return StreamingResponse(_csv(pages, what), media_type="text/csv", headers=file_headers(f"{what}.csv"))
+    return StreamingResponse(csv_of(pages, what), media_type="text/csv", headers=file_headers(f"{what}.csv"))
 
 
 @router.get("/export/{what}.json", response_class=Response, responses=JSON)
@@ -125,7 +125,8 @@ async def export_json(request: Request, what: What) -> Response:
     return StreamingResponse(_json(pages, what), media_type="application/json", headers=file_headers(f"{what}.json"))
 
 
-async def _csv(pages: exports.Pages, what: What) -> AsyncIterator[str]:
+async def csv_of(pages: exports.Pages, what: What) -> AsyncIterator[str]:
+    """A table, page by page."""
     shape, ports = SHAPES[what], wiring()
     yield sheets.write(shape.columns, ())
     async for page in pages:

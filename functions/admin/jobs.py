@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Literal
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
+from starlette.responses import Response
 
 from functions.admin import models as m
+from functions.admin.streams import EVENTS, LastEventId, stream
 from shared.services import jobs
+from shared.services.watching import JobWatch
 from shared.wiring import wiring
 
 router = APIRouter(tags=["jobs"])
@@ -30,3 +33,10 @@ async def list_jobs(
 async def read_job(job_id: str) -> m.JobOut:
     """Each item's state, cause and fix."""
     return m.job_out(await jobs.view(wiring(), job_id))
+
+
+@router.get("/jobs/{job_id}/events", response_class=Response, responses=EVENTS)
+async def follow_job(request: Request, job_id: str, last_event_id: LastEventId = "") -> Response:
+    """It again whenever it has changed, until each item has ended: `event: job`, then `event: end`."""
+    watch = JobWatch(wiring(), job_id)
+    return await stream(request, watch, "job", lambda: m.job_out(watch.view).model_dump_json(), last_event_id)

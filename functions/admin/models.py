@@ -287,9 +287,12 @@ class InviteOut(Out):
 
 
 class StepOut(Out):
+    """`waits_for`: "", "person" (to name their Matrix id: nothing else helps), or what must come first."""
+
     state: str
     attempts: int
     next_at: Time | None
+    waits_for: str
     cause: str
     fix: str
     detail: str
@@ -444,10 +447,13 @@ class AuditOut(Out):
 
 
 class CheckOut(Out):
+    """`command`: what of the fix can be copied into a shell, or into a Matrix client where it begins with a slash."""
+
     name: str
     ok: bool
     detail: str
     fix: str
+    command: str = ""
 
 
 class Listed(Out):
@@ -472,7 +478,10 @@ class Jobs(Listed):
 
 
 class AuditList(Listed):
+    """`looked`: how many records were looked at for this page; `total`: how many there are to look at."""
+
     items: list[AuditOut]
+    looked: int
 
 
 class Checks(Listed):

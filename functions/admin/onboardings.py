@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import Literal
 
 from fastapi import APIRouter, Request
+from starlette.responses import Response
 
 from functions.admin import models as m
+from functions.admin.streams import EVENTS, LastEventId, stream
 from shared.services import onboardings
+from shared.services.watching import OnboardingWatch
 from shared.wiring import wiring
 
 router = APIRouter(tags=["onboardings"])
@@ -28,6 +31,14 @@ async def list_onboardings(
 async def read_onboarding(onboarding_id: str) -> m.OnboardingWithReplies:
     """With the member's replies to the bot, which are kept locked and opened for this answer alone."""
     return m.onboarding_with_replies(await onboardings.view_with_replies(wiring(), onboarding_id))
+
+
+@router.get("/onboardings/{onboarding_id}/events", response_class=Response, responses=EVENTS)
+async def follow_onboarding(request: Request, onboarding_id: str, last_event_id: LastEventId = "") -> Response:
+    """It again whenever it has changed, until it is done: `event: onboarding`, then `event: end`."""
+    watch = OnboardingWatch(wiring(), onboarding_id)
+    shown = lambda: m.onboarding_with_replies(watch.view).model_dump_json()  # noqa: E731
+    return await stream(request, watch, "onboarding", shown, last_event_id)
 
 
 @router.post("/onboardings/{onboarding_id}/retry")

@@ -5,7 +5,7 @@ locals {
     onboardings = [["state", "-created_at"]]
     jobs        = [["state", "-created_at"], ["part_of", "-created_at"], ["part_of", "state", "-created_at"]]
     indoc       = [["state", "-created_at"]]
-    audit       = [["target", "-at"]]
+    audit       = [["target", "-at"], ["actor", "-at"], ["action", "-at"], ["outcome", "-at"]]
     letters     = [["matrix_id", "-created_at"], ["room_id", "-created_at"]]
     replies     = [["matrix_id", "-at"]]
   }

@@ -25,9 +25,9 @@ locals {
       secrets     = ["ADMIN_API_KEYS", "AUTHENTIK_API_TOKEN", "MATRIX_ACCESS_TOKEN", "MATRIX_REPLIES_KEY"]
       named       = ["AUTHENTIK_WEBHOOK_SECRETS"]
       enqueues    = ["invites", "messages", "accounts"]
-      timeout     = 300 # a large export is written for as long
+      timeout     = 300 # a large export is written for as long, and somebody may follow a member for 240
       memory      = "512Mi"
-      concurrency = 40
+      concurrency = 80 # 50 of them may follow something, which costs next to nothing while nothing moves
       max         = 4
     }
     create_invite = {

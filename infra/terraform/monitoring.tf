@@ -11,7 +11,7 @@ locals {
     crashes          = "${local.run} AND ${local.of_muster} AND severity>=ERROR AND (jsonPayload.stack_trace:* OR jsonPayload.message=\"audit record not written\")"
     neighbour_down   = "${local.run} AND ${local.of_muster} AND severity>=ERROR AND jsonPayload.message:\" down since \""
     webhook_rejected = "${local.to_hook} AND ${local.requests} AND httpRequest.status>=400 AND httpRequest.status<500"
-    admin_slow       = "${local.to_admin} AND ${local.requests} AND httpRequest.latency>\"2s\" AND NOT httpRequest.requestUrl:\"/api/self-check\" AND NOT httpRequest.requestUrl:\"/api/export/\""
+    admin_slow       = "${local.to_admin} AND ${local.requests} AND httpRequest.latency>\"2s\" AND NOT httpRequest.requestUrl:\"/api/self-check\" AND NOT httpRequest.requestUrl:\"/api/export/\" AND NOT httpRequest.requestUrl:\"/events\""
     }, {
     for name, job in local.jobs : "progress_of_${name}" => "${local.run} AND resource.labels.service_name=\"${job.service}\" AND jsonPayload.message=\"${job.progress}\""
   })

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Mapping
 from datetime import datetime
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
 from shared.adapters.authentik_check import findings
 from shared.adapters.authentik_http import PAGE_SIZE, Api, results, shaped
 from shared.adapters.authentik_rows import iso, merged, read_account, read_groups, read_invitation
+from shared.adapters.authentik_sign_in import sign_in_findings
+from shared.adapters.authentik_sign_in_verdicts import SignIn
 from shared.domain.errors import Conflict, Invalid, NotFound, Refused
 from shared.ports import Account, Accounts, Data, Finding, Group, Invitation
 
@@ -22,7 +26,7 @@ RECOVERY_VALIDITY = "hours=24"
 class AuthentikDirectory:
     """One Authentik, seen by one API token and through one enrollment flow.
 
-    `flow_slug`: the flow that invitations lead to. `admin_group`: its name, for the self-check. `timeout`:
+    `flow_slug`: the flow that invitations lead to. `admin_group`, `sign_in`: for the self-check. `timeout`:
     seconds for each call as a whole. Every call repeats safely but `create_invitation` (see `find_invitation`).
     """
 
@@ -34,8 +38,10 @@ class AuthentikDirectory:
         admin_group: str = "",
         ca_bundle: str | None = None,
         timeout: float = 10.0,
+        sign_in: SignIn | None = None,
     ) -> None:
         self._api = Api(url, token, ca_bundle, timeout)
+        self._look = partial(sign_in_findings, self._api, sign_in, ca_bundle)
         self._slug = flow_slug
         self._admin_group = admin_group
         self._flow_pk: str | None = None
@@ -222,7 +228,8 @@ class AuthentikDirectory:
     # -------------------------------------------------------------- the rest
 
     async def check(self) -> list[Finding]:
-        return await findings(self._api, self._slug, self._admin_group)
+        about, entering = await asyncio.gather(findings(self._api, self._slug, self._admin_group), self._look())
+        return [*about, *entering]
 
     async def close(self) -> None:
         await self._api.close()

@@ -28,7 +28,7 @@ async def findings(api: Api, flow_slug: str, admin_group: str) -> list[Finding]:
         response = await api.send("GET", "core/users/me/")
         me = shaped(lambda: dict(response.json()["user"]))
     except Refused as error:
-        token = Finding("authentik token", False, error.cause, f"{error.fix} {SET_UP} makes a new one.")
+        token = Finding("authentik token", False, error.cause, f"{error.fix} {SET_UP} makes a new one.", SET_UP)
         return [Finding("authentik server", True, "answers"), token]
     except MusterError as error:
         return [_failed("authentik server", error)]
@@ -70,7 +70,7 @@ async def _server(api: Api) -> list[Finding]:
 async def _permissions(api: Api, me: Data) -> list[Finding]:
     if me.get("is_superuser"):
         detail = "the token is a superuser's: it works, and may do more than Muster needs"
-        return [Finding("authentik permissions", True, detail, f"{SET_UP} makes one that may do less.")]
+        return [Finding("authentik permissions", True, detail, f"{SET_UP} makes one that may do less.", SET_UP)]
     granted = await _granted(api, me)
     return list(await asyncio.gather(*(_permission(api, name, path, granted) for name, path in PERMISSIONS.items())))
 
@@ -97,10 +97,10 @@ async def _permission(api: Api, name: str, path: str, granted: Iterable[str]) ->
     try:
         await api.get(path, name, page_size=1)
     except MusterError as error:
-        fix = (
-            f"Grant {name} to the role of the token's user; {SET_UP} does." if isinstance(error, Refused) else error.fix
-        )
-        return Finding(label, False, error.cause, fix)
+        if not isinstance(error, Refused):
+            return Finding(label, False, error.cause, error.fix)
+        fix = f"Grant {name} to the role of the token's user; {SET_UP} does."
+        return Finding(label, False, error.cause, fix, SET_UP)
     return Finding(label, True, "granted")
 
 

@@ -135,7 +135,10 @@ class CloudTasksQueue:
         if not may_create:
             return Finding(name, False, "it exists, but tasks may not be created", ROLE_FIX)
         if found.state != api.Queue.State.RUNNING:
-            return Finding(name, False, f"it is {found.state.name.lower()}: nothing is sent", f"resume {queue_id}")
+            _, project, _, location, *_ = queue.split("/")
+            command = f"gcloud tasks queues resume {queue_id} --location={location} --project={project}"
+            detail = f"it is {found.state.name.lower()}: nothing is sent"
+            return Finding(name, False, detail, f"Resume the queue: {command}", command)
         return Finding(name, True, "it exists, it runs, tasks may be created")
 
     async def _may_create(self, queue: str) -> bool:

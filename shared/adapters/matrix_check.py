@@ -39,7 +39,7 @@ async def self_check(chat: Checked, rooms: Sequence[str], indoc: str) -> list[Fi
         said = await chat.client.call("GET", path_of(CLIENT, "account", "whoami"))
     except Refused as error:
         anew = f"{error.fix} With MATRIX_PASSWORD set, scripts/setup matrix --new-device logs in anew.".strip()
-        return [Finding("matrix token", False, error.cause, anew)]
+        return [Finding("matrix token", False, error.cause, anew, "scripts/setup matrix --new-device")]
     except MusterError as error:
         return [_failed("matrix token", error)]
     wanted = dict.fromkeys([*([indoc] if indoc else []), *rooms])
@@ -77,12 +77,12 @@ async def _limiter(chat: Checked) -> Finding:
         detail = (
             "not visible to the bot; if nobody lifted them, limits apply: the 6th room of a new member waits minutes"
         )
-        return Finding("matrix limiter", False, detail, fix)
+        return Finding("matrix limiter", False, detail, fix, SET_UP)
     except MusterError as error:
         return _failed("matrix limiter", error)
     if override.get("messages_per_second") == 0:
         return Finding("matrix limiter", True, "lifted for the bot")
-    return Finding("matrix limiter", False, _LIMITED, fix)
+    return Finding("matrix limiter", False, _LIMITED, fix, SET_UP)
 
 
 async def _room(chat: Checked, room_id: str, is_indoc: bool) -> Finding:
@@ -91,7 +91,7 @@ async def _room(chat: Checked, room_id: str, is_indoc: bool) -> Finding:
     except (Refused, NotFound):
         detail = f"{chat.user_id} is not in the room {room_id}, or there is none of that id"
         fix = f"Invite the bot to the room (/invite {chat.user_id}), then let {SET_UP} join it."
-        return Finding(f"matrix room {room_id}", False, detail, fix)
+        return Finding(f"matrix room {room_id}", False, detail, fix, f"/invite {chat.user_id}")
     except MusterError as error:
         return _failed(f"matrix room {room_id}", error)
     name = room.name or room.alias or room_id
@@ -103,13 +103,19 @@ def _levels(name: str, power: Power, is_indoc: bool, user_id: str) -> Finding:
     words = ", ".join(f"{act} needs {level}" for act, level in power.needs(indoc=is_indoc).items())
     missing = power.lacking(indoc=is_indoc)
     fix = "" if missing is None else f"{give_power(name, user_id, missing)} {SET_UP} says how else."
-    return Finding(f"matrix room {name}", missing is None, f"the bot has {mine}; {words}", fix)
+    command = "" if missing is None else op(user_id, missing)
+    return Finding(f"matrix room {name}", missing is None, f"the bot has {mine}; {words}", fix, command)
+
+
+def op(user_id: str, level: int) -> str:
+    """For a Matrix client: it is Element's."""
+    return f"/op {user_id} {level}"
 
 
 def give_power(room: str, user_id: str, level: int) -> str:
-    """Nobody can raise their own power. The command is Element's."""
+    """Nobody can raise their own power."""
     return (
-        f"Give the bot power level {level} or more in {room}: an admin of the room writes /op {user_id} {level} there."
+        f"Give the bot power level {level} or more in {room}: an admin of the room writes {op(user_id, level)} there."
     )
 
 

@@ -16,13 +16,18 @@ DEVICE_CHECK, KEYS_CHECK, SIGNED_CHECK, FALLBACK_CHECK = (
     "matrix fallback key",
 )
 NEW_DEVICE = "Run scripts/setup matrix --new-device: it logs in anew, and keeps the new token and account together."
+COMMAND = "scripts/setup matrix"
 
 
 async def check_device(keys: Keys, crafts: Crafts, account: str, pickle: str) -> list[Finding]:
     """For the self-check; `account` and `pickle`: MATRIX_DEVICE_ACCOUNT and MATRIX_PICKLE_KEY. Three calls.
     Raises `Misconfigured` when they do not open."""
     if not account:
-        return [Finding(DEVICE_CHECK, ok=False, detail="the bot has no account for encryption yet", fix=SET_UP)]
+        return [
+            Finding(
+                DEVICE_CHECK, ok=False, detail="the bot has no account for encryption yet", fix=SET_UP, command=COMMAND
+            )
+        ]
     kept = DeviceAccount.parse(account)
     device, who = crafts.device(kept, pickle_key(pickle)), await keys.whoami()
     answer = await keys.query_keys([who.user_id])
@@ -45,10 +50,12 @@ def _findings(answer: Data, claim: Data, kept: DeviceAccount, device: OwnDevice,
     yield Finding(KEYS_CHECK, ok=True, detail=f"those of the kept account, {kept.ed25519}")
     signed = "is cross-signed by the bot's own identity" if shown.verified else "is not cross-signed: members' newer"
     signed += "" if shown.verified else " clients show nothing that it sends"
-    yield Finding(SIGNED_CHECK, ok=shown.verified, detail=f"device {kept.device_id} {signed}", fix=SET_UP)
+    yield Finding(
+        SIGNED_CHECK, ok=shown.verified, detail=f"device {kept.device_id} {signed}", fix=SET_UP, command=COMMAND
+    )
     there = has_fallback_key(claim, kept, device, shown)
     detail = "published" if there else "missing: members cannot start a conversation that the bot can read"
-    yield Finding(FALLBACK_CHECK, ok=there, detail=detail, fix=SET_UP)
+    yield Finding(FALLBACK_CHECK, ok=there, detail=detail, fix=SET_UP, command=COMMAND)
 
 
 def belonging(kept: DeviceAccount, who: Identity) -> Finding:
@@ -78,9 +85,9 @@ def has_fallback_key(claim: Data, kept: DeviceAccount, device: OwnDevice, shown:
 
 def _absent(kept: DeviceAccount) -> Finding:
     detail = f"the homeserver has no keys of device {kept.device_id}"
-    return Finding(KEYS_CHECK, ok=False, detail=detail, fix=SET_UP)
+    return Finding(KEYS_CHECK, ok=False, detail=detail, fix=SET_UP, command=COMMAND)
 
 
 def _foreign(kept: DeviceAccount) -> Finding:
     detail = f"the homeserver has other keys of device {kept.device_id} than the kept account's: that account is lost"
-    return Finding(KEYS_CHECK, ok=False, detail=detail, fix=NEW_DEVICE)
+    return Finding(KEYS_CHECK, ok=False, detail=detail, fix=NEW_DEVICE, command=f"{COMMAND} --new-device")

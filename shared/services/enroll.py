@@ -264,5 +264,6 @@ def _already(step: Step, added: tuple[str, ...], wanted: tuple[str, ...], *, now
 
 
 def _detail(onboarding: Onboarding, start: Start) -> dict[str, Any]:
-    detail = {"source": start.source, "invite": onboarding.invite, "held": onboarding.hold_reason}
+    detail = {"onboarding": onboarding.id, "source": start.source, "invite": onboarding.invite}
+    detail |= {"held": onboarding.hold_reason}
     return {key: value for key, value in detail.items() if value}

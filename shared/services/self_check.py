@@ -17,9 +17,9 @@ from shared.services.resume import HEARTBEAT
 STALE = timedelta(minutes=30)
 
 
-async def self_check(ports: Ports, problems: Sequence[str]) -> list[Finding]:
-    """`problems`: what the settings say of themselves. Every part is looked at, side by side; one that
-    cannot be is a finding of its own."""
+async def self_check(ports: Ports, problems: Sequence[str], where: str = "") -> list[Finding]:
+    """`problems`: what the settings say of themselves. `where`: for commands, the options that name region and project
+    in Google Cloud. Every part is looked at, side by side; one that cannot be is a finding of its own."""
     parts: dict[str, Callable[[Ports], Awaitable[list[Finding]]]] = {
         "store": _store,
         "tasks": lambda p: p.queue.check(),
@@ -29,7 +29,7 @@ async def self_check(ports: Ports, problems: Sequence[str]) -> list[Finding]:
         "matrix sync device": watch_check.seen,
         "cache": cache_check.check,
         "neighbours": _neighbours,
-        "sweep": _sweep,
+        "sweep": lambda p: _sweep(p, where),
         "webhook": _webhook,
     }
     found = await asyncio.gather(*(_safely(ports, name, part) for name, part in parts.items()))
@@ -107,14 +107,20 @@ async def _neighbours(ports: Ports) -> list[Finding]:
     return [Finding("neighbours", ok=False, detail=breaker.words(), fix=fix) for breaker in down]
 
 
-async def _sweep(ports: Ports) -> list[Finding]:
+async def _sweep(ports: Ports, where: str) -> list[Finding]:
+    command = f"gcloud scheduler jobs run muster-resume-onboardings {where}" if where else ""
     document = await ports.documents.get(HEARTBEAT)
     if document is None:
-        return [Finding("sweep", ok=False, detail="resume_onboardings never ran", fix="Set up its schedule.")]
+        return [
+            Finding(
+                "sweep", ok=False, detail="resume_onboardings never ran", fix="Set up its schedule.", command=command
+            )
+        ]
     age = ports.now() - document.data["at"]
     failed = [f"{part}: {cause}" for part, cause in document.data.get("failed", {}).items()]
     detail = f"last run {int(age.total_seconds())} s ago" + (f"; failed: {'; '.join(failed)}" if failed else "")
-    return [Finding("sweep", ok=age < STALE and not failed, detail=detail, fix="Look at the schedule and its logs.")]
+    fix = "Look at the schedule and its logs."
+    return [Finding("sweep", ok=age < STALE and not failed, detail=detail, fix=fix, command=command)]
 
 
 async def _webhook(ports: Ports) -> list[Finding]:

@@ -14,6 +14,7 @@ from shared.services.watch_setup import HOW, WATCH_TOKEN
 
 SEEN = "heartbeats/matrix_watcher"
 NAME = "matrix sync device"
+COMMAND = "scripts/setup matrix"
 
 
 async def look(ports: Ports) -> Finding:
@@ -38,11 +39,11 @@ async def _check(sender: Chat, watcher: Chat | None) -> Finding:
     try:
         sends, watches = await asyncio.gather(sender.whoami(), watcher.whoami())
     except Refused as error:
-        return Finding(NAME, ok=False, detail=f"{WATCH_TOKEN}: {error.cause}", fix=HOW)
+        return Finding(NAME, ok=False, detail=f"{WATCH_TOKEN}: {error.cause}", fix=HOW, command=COMMAND)
     if watches.user_id != sends.user_id:
         detail = f"{WATCH_TOKEN} is of {watches.user_id}, the bot is {sends.user_id}"
-        return Finding(NAME, ok=False, detail=detail, fix=f"Clear it. {HOW}")
+        return Finding(NAME, ok=False, detail=detail, fix=f"Clear it. {HOW}", command=COMMAND)
     if watches.device_id == sends.device_id:
         detail = f"{WATCH_TOKEN} is of device {sends.device_id}, which sends: a sync would take its messages away"
-        return Finding(NAME, ok=False, detail=detail, fix=f"Clear it. {HOW}")
+        return Finding(NAME, ok=False, detail=detail, fix=f"Clear it. {HOW}", command=COMMAND)
     return Finding(NAME, ok=True, detail=f"device {watches.device_id}; messages are sent from {sends.device_id}")

@@ -28,6 +28,10 @@ VIEWS = {
     "bundles": ("#/bundles", "There is no bundle yet"),
     "bundle-new": ("#/bundles/+", "Choose rooms first"),
     "plans": ("#/plans", "No plan has been made yet"),
+    "settings": ("#/settings", "AUTHENTIK_URL"),
+    "self-check": ("#/self-check", "Looked"),
+    "audit": ("#/audit", "The API key local made"),
+    "imports": ("#/imports", "Nothing has been imported yet"),
 }
 """Where it is, and what is there when it is; of those that are one thing, what leads to it."""
 

@@ -122,6 +122,7 @@ LISTS = [
     ("events/transports/", models.PaginatedNotificationTransportList),
     ("events/rules/", models.PaginatedNotificationRuleList),
     ("policies/bindings/", models.PaginatedPolicyBindingList),
+    ("providers/oauth2/", models.PaginatedOAuth2ProviderList),
     ("core/users/me/", models.SessionUser),
     ("core/brands/current/", models.CurrentBrand),
     ("admin/version/", models.Version),

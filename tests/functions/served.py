@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import json
@@ -16,7 +17,7 @@ from functions_framework.aio import create_asgi_app
 from standardwebhooks.webhooks import Webhook
 
 from shared.adapters.sqlite import SqliteDocuments
-from shared.ports import Document, Query, Task, Write
+from shared.ports import Document, Page, Query, Task, Write
 from shared.settings import Settings
 from shared.wiring import Wiring
 from tests.fakes.chat import FakeChat
@@ -48,21 +49,54 @@ CHAT_READS = set(
 
 
 class Watched(SqliteDocuments):
-    """Remembers every write, so that a test can say that there was none."""
+    """Remembers every write, so that a test can say that there was none, and what was read. `broken`: what every read
+    of one document raises."""
 
     writes: list[Write]
+    broken: Exception | None = None
+
+    @property
+    def reads(self) -> list[str]:
+        found: list[str] = self.__dict__.setdefault("_reads", [])
+        return found
+
+    async def get(self, path: str) -> Document | None:
+        self.reads.append(path)
+        if self.broken:
+            raise self.broken
+        return await super().get(path)
+
+    async def query(self, query: Query) -> Page:
+        self.reads.append(query.collection)
+        return await super().query(query)
 
     async def write(self, *writes: Write) -> list[str]:
         self.__dict__.setdefault("writes", []).extend(writes)
         return await super().write(*writes)
 
 
+class Beats:
+    """`held`: a stream goes on only when a test releases `next`."""
+
+    def __init__(self) -> None:
+        self.held, self.next = False, asyncio.Semaphore(0)
+
+
 class ServedWiring(Wiring):
     """The wiring of production with the fakes as its ports; it asks for the settings as the real one does."""
 
-    def __init__(self, settings: Settings, world: World) -> None:
+    def __init__(self, settings: Settings, world: World, beats: Beats) -> None:
         super().__init__(settings)
-        self.world = world
+        self.world, self.beats = world, beats
+
+    async def pause(self, seconds: float, unless: asyncio.Future[Any]) -> bool:
+        """Takes no time, but lets that of the world pass; where a test holds the beats, it waits for the next."""
+        if self.beats.held:
+            beat = asyncio.ensure_future(self.beats.next.acquire())
+            await asyncio.wait({unless, beat}, return_when=asyncio.FIRST_COMPLETED)
+            beat.cancel()
+        self.world.pause(seconds=seconds)
+        return await super().pause(0, unless)
 
     def now(self) -> datetime:
         return self.world.now()
@@ -131,12 +165,13 @@ class Service:
     def __init__(self, world: World, issuer: Issuer, indoc: str = "") -> None:
         self.world, self.issuer = world, issuer
         self.env = environment(issuer, indoc)
+        self.beats = Beats()
         self.shown: list[str] = []
         """Secrets that were handed out, or that callers came with."""
 
     def wire(self, _: Settings) -> ServedWiring:
         """For `shared.wiring.factory`."""
-        return ServedWiring(Settings(self.env), self.world)
+        return ServedWiring(Settings(self.env), self.world, self.beats)
 
     def client(self, target: str, token: str = "") -> httpx.AsyncClient:
         headers = {"Authorization": f"Bearer {token}"} if token else {}

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from functions.admin import streams
 from functions.tasks import task_url
 from main import ENTRY_POINTS
 from shared.domain import costs
@@ -19,6 +20,7 @@ from shared.services.breakers import neighbour_of
 from shared.services.resume import LEASE_FOR
 from shared.services.steps import CLAIM
 from shared.services.sync import BUDGET
+from shared.services.watching import LONGEST
 from shared.settings import SECRET_NAME, SETTINGS, Concern, Settings
 from shared.wiring import QUEUES
 from tests.infra.deployment import FOLDER, PLAYBOOKS, ROOT, Run, Terraform, Values, example_lines
@@ -350,6 +352,13 @@ def test_functions_keep_up_with_their_queue(everything: Run) -> None:
         [template] = everything.services()[name]["template"]
         room = template["max_instance_request_concurrency"] * template["scaling"][0]["max_instance_count"]
         assert room >= limits["max_concurrent_dispatches"], name
+
+
+def test_who_follows_leaves_room(everything: Run) -> None:
+    """An instance full of streams still answers others, and a stream ends before Cloud Run would cut it."""
+    [template] = everything.services()["admin"]["template"]
+    assert template["max_instance_request_concurrency"] >= streams.MOST + 20
+    assert LONGEST.total_seconds() + 30 <= seconds(template["timeout"])
 
 
 def test_times(everything: Run) -> None:

@@ -101,7 +101,8 @@ def test_dependencies_are_watched() -> None:
 
 
 def test_the_bill_of_materials(tmp_path: Any) -> None:
-    """scripts/sbom lists exactly what requirements.txt locks, with hashes, and the same file for the same commit."""
+    """scripts/sbom lists exactly what requirements.txt locks and what the page has under vendor, with hashes, and the same
+    file for the same commit."""
     files = [tmp_path / "a.json", tmp_path / "b.json"]
     for file in files:
         subprocess.run([ROOT / "scripts" / "sbom", file], check=True, timeout=180)  # noqa: S603
@@ -110,5 +111,7 @@ def test_the_bill_of_materials(tmp_path: Any) -> None:
     assert (first["bomFormat"], first["metadata"]["component"]["name"]) == ("CycloneDX", "muster")
     listed = {f"{each['name']}=={each['version']}" for each in first["components"]}
     locked = set(re.findall(r"^([\w.-]+==[\w.]+)", (ROOT / "requirements.txt").read_text(), re.MULTILINE))
-    assert listed == locked
+    assert listed == locked | {"lean-qr==2.7.4"}
+    [library] = [each for each in first["components"] if each["name"] == "lean-qr"]
+    assert (library["purl"], library["licenses"]) == ("pkg:npm/lean-qr@2.7.4", [{"license": {"id": "MIT"}}])
     assert all("hashes" in each or "externalReferences" in each for each in first["components"])

@@ -12,37 +12,49 @@ const SECONDS = 20;
 const WORTH_WAITING = 5; // seconds of a Retry-After that a reader is not asked about
 
 export const get = (path, options = {}) => call("GET", path, undefined, options);
+// The answer itself, whose body goes on; whoever reads it decides when that is too slow.
+export const open = (path, options) => answered("GET", path, undefined, { seconds: 3600, ...options });
 export const post = (path, body = {}, options = {}) => call("POST", path, body, options);
 export const patch = (path, body, options = {}) => call("PATCH", path, body, options);
 export const put = (path, body, options = {}) => call("PUT", path, body, options);
 export const del = (path, options = {}) => call("DELETE", path, undefined, options);
 
-async function call(method, path, body, options, attempt = 0) {
+async function call(method, path, body, options) {
+  const answer = await answered(method, path, body, options);
+  try {
+    return answer.status === 204 ? null : await answer[options.as || "json"]();
+  } catch (error) {
+    throw unreached(method, error, options.seconds ?? SECONDS); // it broke off
+  }
+}
+
+async function answered(method, path, body, options, attempt = 0) {
   const answer = await sent(method, path, body, options);
-  if (answer.status === 401 && attempt === 0 && (await session.renewed())) return call(method, path, body, options, 1);
+  if (answer.status === 401 && attempt === 0 && (await session.renewed())) return answered(method, path, body, options, 1);
   if (answer.status === 429 && method === "GET" && attempt < 2) {
     const after = Number(answer.headers.get("Retry-After") || 1);
     if (after <= WORTH_WAITING) {
       await new Promise((resolve) => setTimeout(resolve, after * 1000));
-      return call(method, path, body, options, attempt + 1);
+      return answered(method, path, body, options, attempt + 1);
     }
   }
-  if (answer.ok) return answer.status === 204 ? null : options.file ? answer.blob() : answer.json();
+  if (answer.ok) return answer;
   const found = await problemOf(answer);
   if (answer.status === 401) session.ended("expired");
   throw found;
 }
 
-async function sent(method, path, body, { key, seconds = SECONDS, signal } = {}) {
-  const headers = { Authorization: `Bearer ${await session.token()}`, Accept: "application/json" };
-  if (body !== undefined) headers["Content-Type"] = "application/json";
+async function sent(method, path, body, { key, seconds = SECONDS, signal, headers: more } = {}) {
+  const headers = { Authorization: `Bearer ${await session.token()}`, Accept: "application/json", ...more };
+  const file = body instanceof Blob;
+  if (body !== undefined) headers["Content-Type"] = file ? "text/csv" : "application/json";
   if (key) headers["Idempotency-Key"] = key;
   const timeout = AbortSignal.timeout(seconds * 1000);
   try {
     return await fetch(path, {
       method,
       headers,
-      body: body === undefined ? undefined : JSON.stringify(body),
+      body: body === undefined || file ? body : JSON.stringify(body),
       signal: signal ? AbortSignal.any([signal, timeout]) : timeout,
       cache: "no-store",
       credentials: "omit",

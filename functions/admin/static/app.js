@@ -1,7 +1,7 @@
 // Which view is shown: by the part of the address behind the #, which no server ever sees.
 import { button, fill, h, problem, say } from "./dom.js";
 import { session } from "./session.js";
-import { relative } from "./words.js";
+import { coming, relative } from "./words.js";
 
 const PLACES = [
   ["#/", "Home", "M4 11 12 4l8 7v9h-5v-6H9v6H4z"],
@@ -143,7 +143,7 @@ document.querySelector(".skip").addEventListener("click", (event) => {
 setInterval(() => {
   if (document.hidden) return;
   for (const time of document.querySelectorAll("time[data-live]")) {
-    const text = relative(time.dateTime);
+    const text = (time.dataset.live === "next" ? coming : relative)(time.dateTime);
     if (time.textContent !== text) time.textContent = text;
   }
 }, 1000);

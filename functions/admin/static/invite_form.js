@@ -32,7 +32,7 @@ export function inviteForm({ draft = {}, known = null, changed = () => {} }) {
 }
 
 // In words and as a date.
-function expiryField(draft, known, changed) {
+export function expiryField(draft, known, changed) {
   const keep = known ? [["", `as it is: ${date(known.expires_at)}`]] : [];
   const wanted = String(draft.hours ?? (known ? "" : 168));
   const choices = [...keep, ...CHOICES, ["date", "a date…"]];

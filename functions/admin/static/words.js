@@ -21,6 +21,9 @@ export function date(at) {
 
 // "in 3 days", with the date beside it for who wants to know, and for a machine.
 export const when = (at) => (at ? h("time", { datetime: at, title: date(at), "data-live": true }, relative(at)) : "never");
+// What is to come, counted down; it may be late, but never "3 minutes ago".
+export const coming = (at) => (new Date(at) - Date.now() < 5000 ? "any moment" : relative(at));
+export const next = (at) => h("time", { datetime: at, title: date(at), "data-live": "next" }, coming(at));
 export const whenAndDate = (at) => h("time", { datetime: at }, `${relative(at)} (${date(at)})`);
 
 export function duration(seconds) {

@@ -38,6 +38,7 @@ POST /api/users/{pk}/offboard
 DELETE /api/users/{pk}/bundles/{bundle_id}
 GET /api/onboardings
 GET /api/onboardings/{onboarding_id}
+GET /api/onboardings/{onboarding_id}/events
 POST /api/onboardings/{onboarding_id}/retry
 POST /api/onboardings/{onboarding_id}/skip
 POST /api/onboardings/{onboarding_id}/approve
@@ -67,6 +68,7 @@ GET /api/categories/{category_id}
 PUT /api/categories/{category_id}
 DELETE /api/categories/{category_id}
 GET /api/jobs/{job_id}
+GET /api/jobs/{job_id}/events
 GET /api/removal_reasons
 GET /api/removal_reasons/{reason_id}
 PUT /api/removal_reasons/{reason_id}
@@ -83,6 +85,9 @@ GET /api/imports/{import_id}/left.csv
 GET /api/export/{what}.csv
 GET /api/export/{what}.json
 GET /api/audit
+GET /api/audit.csv
+GET /api/settings
+GET /api/status
 GET /api/health
 GET /api/self-check
 GET /api/metrics
@@ -128,7 +133,10 @@ FIELDS = {
     "RecommendedOut": "items wanted unwanted",
     "RecommendationOut": "room_id name score because",
     "CategoryOut": "id name keywords synonyms rooms revision created_at updated_at",
-    "CheckOut": "name ok detail fix",
+    "CheckOut": "name ok detail fix command",
+    "AuditList": "items next_cursor total looked",
+    "SettingOut": "name concern about secret is_set source value ok problem fix",
+    "StatusOut": "at settings down sweep_at sweep_failed webhook_at",
     "Problem": "type title status detail errors",
     "Invites": "items next_cursor total",
     "MetricsOut": "at since by_state waiting_steps failed_steps failures failures_of time_to_home series",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -100,6 +102,22 @@ def test_no_text_becomes_markup(file: Path) -> None:
     assert not re.findall(forbidden, source)
     if file.suffix == ".html":
         assert not re.findall(r"\sstyle=|\son[a-z]+=|<style|<script(?! type=\"module\" src=)", source)
+
+
+VENDORED = json.loads((STATIC.parent / "vendored.json").read_text())
+
+
+def test_libraries_are_as_their_package_has_them() -> None:
+    """Each file under vendor is one that the bill of materials names, to the byte, with its licence beside it, which is MIT."""
+    told = [{each["name"]: each["value"] for each in one["properties"]} for one in VENDORED]
+    named = {STATIC.parents[2] / about[f"muster:{what}"] for about in told for what in ("file", "licence")}
+    assert named == set(FILES) - set(OURS)
+    for library, about in zip(VENDORED, told, strict=True):
+        [recorded] = [each["content"] for each in library["hashes"] if each["alg"] == "SHA-256"]
+        assert hashlib.sha256((STATIC.parents[2] / about["muster:file"]).read_bytes()).hexdigest() == recorded
+        assert library["licenses"] == [{"license": {"id": "MIT"}}]
+        assert (STATIC.parents[2] / about["muster:licence"]).read_text().startswith("MIT License")
+        assert library["version"] in about["muster:file"]
 
 
 def calls() -> Iterator[str]:

@@ -1,72 +1,66 @@
 // One member's way: each step with its state, in words, and what can be done about it, in place. Moves by itself.
 import { get, post } from "../api.js";
 import { button, chip, field, fill, h, once, problem, say } from "../dom.js";
+import { follow } from "../events.js";
 import { namer } from "../rooms.js";
-import { fixHere, inOrder, kindOf, sentence, STEPS, when, whenAndDate } from "../words.js";
-
-const SOON = 2000;
-const LATER = 15_000;
+import { fixHere, inOrder, kindOf, next, sentence, STEPS, when, whenAndDate } from "../words.js";
 
 export async function show(place, { id, signal }) {
   const path = `/api/onboardings/${encodeURIComponent(id)}`;
   const [first, name] = await Promise.all([get(path, { signal }), namer()]);
   const head = h("div", {});
   const list = h("ol", { class: "steps" });
-  const trouble = h("div", {});
+  const lost = h("div", {});
   const replies = h("div", {});
-  fill(place, head, trouble, list, replies);
-  const about = { path, name, list, drawn: new Map(), update };
-  let state = "";
+  fill(place, head, lost, list, replies);
+  const about = { path, name, list, drawn: new Map(), trouble: h("div", {}), acted };
+  let [state, shown, following] = ["", "", null];
 
   function update(found) {
-    const key = JSON.stringify([found.state, found.member, found.hold, found.hold_reason, found.finished_at]);
-    if (key !== state) fill(head, heading(found, about, () => trouble));
-    if (state && found.state !== JSON.parse(state)[0]) say(`${found.member.name || "This onboarding"} is ${found.state} now.`);
-    state = key;
+    const key = JSON.stringify([found.state, found.member, found.hold, found.hold_reason, found.finished_at, failures(found)]);
+    if (key !== shown) redraw(head, () => fill(head, heading(found, about)));
+    if (state && found.state !== state) say(`${found.member.name || "This onboarding"} is ${found.state} now.`);
+    [state, shown] = [found.state, key];
     steps(found, about);
     if (found.replies) fill(replies, said(found.replies));
-    about.last = found;
-    about.wake?.();
+  }
+
+  // What somebody has done here sets things going: looked at anew, and no older answer may come after this one.
+  function acted(found) {
+    update(found);
+    begin();
+  }
+
+  function begin() {
+    following?.abort();
+    following = new AbortController();
+    const failed = (error) => fill(lost, error && problem(error));
+    follow(path, { signal: AbortSignal.any([signal, following.signal]), told: update, failed });
   }
 
   update(first);
-  poll(about, trouble, signal);
+  begin();
 }
 
-// As long as something moves: every two seconds; else now and then; never in a tab that nobody sees.
-async function poll(about, trouble, signal) {
-  let faults = 0;
-  while (!signal.aborted && !["done"].includes(about.last.state)) {
-    await pause(about, faults);
-    if (signal.aborted || document.hidden) continue;
-    try {
-      about.update(await get(about.path, { signal }));
-      if (faults) fill(trouble);
-      faults = 0;
-    } catch (error) {
-      if (signal.aborted) return;
-      faults = Math.min(faults + 1, 10);
-      fill(trouble, problem(error));
-    }
-  }
-}
+const failures = (found) => Object.values(found.steps).filter((step) => step.state === "failed").length;
 
-// Cut short by what somebody does here: its outcome is seconds away.
-function pause(about, faults) {
-  const moves = Object.values(about.last.steps).some((step) => ["running", "scheduled"].includes(step.state));
-  return new Promise((resolve) => {
-    const timer = setTimeout(resolve, (moves ? SOON : LATER) * (faults + 1));
-    about.wake = () => (clearTimeout(timer), setTimeout(resolve, SOON));
-  });
+// Drawn anew around somebody: what had the focus has it again, or what does the same now, or the heading.
+function redraw(element, draw) {
+  const had = element.contains(document.activeElement) ? document.activeElement : null;
+  const place = draw() || element;
+  if (!had) return;
+  const alike = (each) => each.textContent === had.textContent && !each.hidden;
+  const same = had.isConnected ? had : [...place.querySelectorAll(had.tagName)].find(alike);
+  (same || place.querySelector("h1, h2"))?.focus({ preventScroll: true });
 }
 
 // ---- who
 
-function heading(found, about, trouble) {
+function heading(found, about) {
   const { member } = found;
-  const failed = Object.values(found.steps).filter((step) => step.state === "failed").length;
+  const failed = failures(found);
   const all = button(`Retry ${failed === 1 ? "the failed step" : `all ${failed} failed steps`}`, () =>
-    once(all, async () => (about.update(await post(`${about.path}/retry`)), say("Begun again.")), trouble()), { class: "main" });
+    once(all, async () => (about.acted(await post(`${about.path}/retry`)), say("Begun again.")), about.trouble), { class: "main" });
   return [
     h("div", { class: "head" }, h("h1", { tabindex: "-1" }, member.name || member.username), chip(found.state)),
     h("section", { class: "card" }, h("dl", { class: "facts" }, [
@@ -78,9 +72,17 @@ function heading(found, about, trouble) {
       found.finished_at && ["At home", whenAndDate(found.finished_at)],
     ].filter(Boolean).flatMap(([term, value]) => [h("dt", {}, term), h("dd", {}, value)])),
     found.hold === "pending" && decision(found, about),
-    failed > 0 && h("p", { class: "actions" }, all),
-    found.hold !== "pending" && naming(found, about)),
+    failed > 0 && found.hold !== "pending" && h("p", { class: "actions" }, all),
+    about.trouble,
+    found.hold !== "pending" && named(found, about)),
   ];
+}
+
+// Kept with what is typed in it, until they are called otherwise.
+function named(found, about) {
+  const { matrix_id: called } = found.member;
+  if (about.naming?.called !== called) about.naming = { called, element: naming(found, about) };
+  return about.naming.element;
 }
 
 // What waited for it goes on; what was done for another id is done anew.
@@ -93,8 +95,7 @@ function naming(found, about) {
     event.preventDefault();
     once(send, async () => {
       const { onboarding } = await post(`/api/users/${member.pk}/onboard`, { matrix_id: input.value.trim() });
-      input.blur();
-      about.update(onboarding);
+      about.acted(onboarding);
       say("Named: what waited for it goes on.");
     }, trouble);
   } }, field("Matrix id", input, "As they are called in their Matrix client."), trouble, h("p", { class: "actions" }, send));
@@ -103,7 +104,7 @@ function naming(found, about) {
 
 function decision(found, about) {
   const trouble = h("div", {});
-  const act = (verb, words) => async () => (about.update(await post(`${about.path}/${verb}`)), say(words));
+  const act = (verb, words) => async () => (about.acted(await post(`${about.path}/${verb}`)), say(words));
   const yes = button("Let them in", () => once(yes, act("approve", "They go on."), trouble), { class: "main" });
   const sure = button("Yes: the account stays closed", () => once(sure, act("reject", "Refused: the account stays deactivated."), trouble), { class: "danger", hidden: true });
   const no = button("Refuse…", () => ((sure.hidden = false), (no.hidden = true), sure.focus()), { class: "danger" });
@@ -112,75 +113,83 @@ function decision(found, about) {
 
 // ---- steps
 
-// Only what has changed is drawn anew: what is open, and what somebody is typing, stays.
+// Only what has changed is drawn anew: what is open, what somebody is typing and what went wrong stays.
 function steps(found, about) {
   const names = inOrder(found.steps);
-  const later = (at) => names.slice(at).filter((name) => ["failed", "waiting"].includes(found.steps[name].state));
+  const later = (at) => names.slice(at).filter((name) => ["failed", "waiting"].includes(found.steps[name].state) && !unnamed(found.steps[name]));
+  const held = found.state === "held";
   for (const [at, name] of names.entries()) {
     const rest = later(at);
-    const held = found.state === "held";
-    const key = JSON.stringify([found.steps[name], rest.length, held]);
+    const key = JSON.stringify([found.steps[name], rest, held]);
     const known = about.drawn.get(name);
-    if (known?.key === key || known?.element.contains(document.activeElement?.closest("input"))) continue;
-    const open = known?.element.querySelector("details.raw")?.open;
-    const focused = known?.element.contains(document.activeElement);
-    const element = step(name, found.steps[name], rest, { ...about, held }, open);
-    if (known) known.element.replaceWith(element);
-    else about.list.append(element);
-    if (focused) element.querySelector("h2").focus();
-    about.drawn.set(name, { key, element });
+    if (known?.key === key) continue;
+    const draw = () => {
+      const drawn = step(name, found.steps[name], rest, { ...about, held }, known);
+      if (known) known.element.replaceWith(drawn.element);
+      else about.list.insertBefore(drawn.element, about.list.children[at] || null);
+      about.drawn.set(name, { key, state: found.steps[name].state, ...drawn });
+      return drawn.element;
+    };
+    if (known) redraw(known.element, draw);
+    else draw();
   }
 }
 
-function step(name, data, rest, about, open) {
-  const trouble = h("div", {});
+// Until somebody says which Matrix id is theirs, trying again comes to nothing.
+const unnamed = (step) => step.state === "waiting" && step.waits_for === "person";
+const ACTED_ON = ["failed", "waiting", "scheduled"];
+
+function step(name, data, rest, about, known) {
   const kind = kindOf(name);
+  const open = ACTED_ON.includes(data.state) && !about.held;
+  const trouble = (open && known?.state === data.state && known.trouble) || h("div", {});
+  const skipping = (open && known?.skipping) || h("div", {});
   const heading = `${STEPS[kind] || kind}${data.room && ["room", "level", "removal"].includes(kind) ? ` ${about.name(data.room)}` : ""}`;
-  return h("li", { class: `step is-${data.state}` },
-    h("h2", { tabindex: "-1" }, heading, chip(data.state)),
+  const element = h("li", { class: `step is-${data.state}` },
+    h("h2", { tabindex: "-1" }, heading, " ", chip(data.state)),
     h("p", {}, sentence(data, about.held)),
     data.fix && h("p", {}, h("strong", {}, "How to fix: "), fixHere(data.fix)),
-    h("p", { class: "quiet" }, data.attempts > 0 && `Attempt ${data.attempts}. `, data.next_at && ["scheduled", "waiting"].includes(data.state) && ["Next try ", when(data.next_at), ". "], data.updated_at && ["Changed ", when(data.updated_at), "."]),
+    h("p", { class: "quiet" }, data.attempts > 0 && `Attempt ${data.attempts}. `, data.next_at && ["scheduled", "waiting"].includes(data.state) && ["Next try ", next(data.next_at), ". "], data.updated_at && ["Changed ", when(data.updated_at), "."]),
     trouble,
-    actions(name, data, rest, about, trouble),
-    h("details", { class: "raw", open }, h("summary", { class: "quiet" }, "The record"), h("pre", { tabindex: "0" }, JSON.stringify(data, null, 2))));
+    open && actions(name, data, rest, about, trouble, skipping),
+    open && skipping,
+    h("details", { class: "raw", open: known?.element.querySelector("details.raw")?.open }, h("summary", { class: "quiet" }, "The record"), h("pre", { tabindex: "0" }, JSON.stringify(data, null, 2))));
+  return { element, trouble, skipping };
 }
 
-function actions(name, data, rest, about, trouble) {
-  if (!["failed", "waiting", "scheduled"].includes(data.state)) return null;
+function actions(name, data, rest, about, trouble, skipping) {
   const retry = (names, text, more) => {
-    const control = button(text, () => once(control, async () => (about.update(await post(`${about.path}/retry`, { steps: names })), say("Begun again.")), trouble), more);
+    const control = button(text, () => once(control, async () => (about.acted(await post(`${about.path}/retry`, { steps: names })), say("Begun again.")), trouble), more);
     return control;
   };
-  const place = h("div", {});
   const skip = button("Skip…", () => {
     skip.hidden = true;
-    fill(place, skipping(name, about));
-    place.querySelector("input").focus();
-  });
-  return [
-    h("p", { class: "actions" }, retry([name], "Retry this step", data.state === "failed" ? { class: "main" } : {}),
-      data.state === "failed" && rest.length > 1 && retry(rest, "Retry from here"), skip),
-    place,
-  ];
+    fill(skipping, reason(name, about, () => shut(skipping)));
+    skipping.querySelector("input").focus();
+  }, { class: "skipping", hidden: skipping.hasChildNodes() });
+  return h("p", { class: "actions" },
+    !unnamed(data) && retry([name], "Retry this step", data.state === "failed" ? { class: "main" } : {}),
+    data.state === "failed" && rest.length > 1 && retry(rest, "Retry from here"), skip);
 }
 
-function skipping(name, about) {
-  const reason = h("input", { name: "reason", maxlength: 100, required: true, autocomplete: "off" });
+function shut(skipping) {
+  fill(skipping);
+  const skip = skipping.parentElement.querySelector("button.skipping");
+  skip.hidden = false;
+  skip.focus();
+}
+
+function reason(name, about, leave) {
+  const why = h("input", { name: "reason", maxlength: 100, required: true, autocomplete: "off" });
   const trouble = h("div", {});
   const send = h("button", {}, "Skip this step");
   return h("form", { onsubmit: (event) => {
     event.preventDefault();
     once(send, async () => {
-      const found = await post(`${about.path}/skip`, { step: name, reason: reason.value.trim() });
-      about.drawn.delete(name);
-      reason.blur();
-      fill(about.list);
-      about.drawn.clear();
-      about.update(found);
+      about.acted(await post(`${about.path}/skip`, { step: name, reason: why.value.trim() }));
       say("Skipped.");
     }, trouble);
-  } }, field("Why", reason, "It is kept with the step."), trouble, h("p", { class: "actions" }, send));
+  } }, field("Why", why, "It is kept with the step."), trouble, h("p", { class: "actions" }, send, button("Do not skip it", leave)));
 }
 
 // ---- what they wrote

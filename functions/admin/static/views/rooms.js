@@ -1,14 +1,15 @@
 // The bot's rooms. With `for` in the address: to choose some of them for somebody; with `out`: to take somebody out.
 import { button, field, fill, h } from "../dom.js";
+import { saver } from "../files.js";
 import { about, link, marks, nameOf, roomList } from "../room_list.js";
-import { saver } from "../saving.js";
 
 export async function show(place, { query, signal }) {
   if (query.get("for")) return (await import("../inviting.js")).show(place, { query, signal });
   if (query.get("out")) return (await import("../removing.js")).show(place, { query, signal });
   const rooms = roomList({ query, signal, row });
-  const csv = saver("rooms", "Save all as CSV");
-  fill(place, h("div", { class: "head" }, h("h1", {}, "Rooms"), csv.control), csv.trouble, somebody(), rooms.element);
+  const what = "rooms";
+  const [csv, trouble] = saver("Save all as CSV", () => `/api/export/${what}.csv`, `rooms-${new Date().toISOString().slice(0, 10)}.csv`);
+  fill(place, h("div", { class: "head" }, h("h1", {}, "Rooms"), csv), trouble, somebody(), rooms.element);
   return rooms.begin();
 }
 
