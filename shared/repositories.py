@@ -12,6 +12,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from shared.domain.audit import Audit
+from shared.domain.bulk import Bulk
 from shared.domain.bundles import Bundle
 from shared.domain.categories import Category
 from shared.domain.errors import NotFound
@@ -96,6 +97,7 @@ BUNDLES = Repository("bundles", Bundle, "bundle")
 PLANS = Repository("plans", Plan, "plan")
 REMOVAL_REASONS = Repository("removal_reasons", RemovalReason, "removal reason")
 IMPORTS = Repository("imports", Import, "import")
+BULKS = Repository("bulks", Bulk, "act on many people")
 AUDIT = Repository("audit", Audit, "audit record")
 CATEGORIES = Repository("categories", Category, "category")
 

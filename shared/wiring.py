@@ -94,6 +94,7 @@ class Wiring:
             sync_matrix=read["SYNC_MATRIX_SECONDS"],
             sync_full=read["SYNC_FULL_SECONDS"],
             sync_cooldown=read["SYNC_COOLDOWN_SECONDS"],
+            bot=read.raw("MATRIX_USER_ID"),
         )
 
     async def secret(self, name: str) -> Any:

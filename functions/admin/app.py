@@ -16,11 +16,13 @@ from starlette.routing import compile_path
 from functions import http
 from functions.admin import (
     audit,
+    bulk,
     bundles,
     categories,
     checks,
     exports,
     figures,
+    groups,
     imports,
     indoc,
     invites,
@@ -32,6 +34,7 @@ from functions.admin import (
     room,
     rooms,
     settings,
+    standing,
     status,
     sync,
     users,
@@ -54,7 +57,10 @@ MOST_ERRORS = 100
 NEEDS: dict[ModuleType, tuple[tuple[Concern, ...], tuple[Concern, ...]]] = {
     imports: (("store",), ("store", "authentik", "onboarding", "tasks")),  # /invites/batch before /invites/{invite_id}
     invites: (("store",), ("store", "authentik", "onboarding")),
+    bulk: (("store",), ("store", "authentik", "onboarding", "tasks")),  # /users/bulk before /users/{pk}
     users: (("store", "authentik"), ("store", "authentik", "onboarding", "tasks")),
+    standing: (("store", "authentik", "onboarding"), ("store",)),
+    groups: (("store", "authentik", "onboarding"), ("store",)),
     onboardings: (("store",), ("store", "onboarding", "tasks")),
     bundles: (("store",), ("store", "authentik", "matrix", "onboarding")),
     plans: (("store",), ("store", "authentik", "matrix", "onboarding", "tasks")),
@@ -62,7 +68,7 @@ NEEDS: dict[ModuleType, tuple[tuple[Concern, ...], tuple[Concern, ...]]] = {
     room: (("store", "matrix", "onboarding"), ("store",)),
     recommendations: ((), ("store", "matrix", "onboarding")),
     categories: (("store",), ("store",)),
-    jobs: (("store",), ("store",)),
+    jobs: (("store",), ("store", "onboarding", "tasks")),
     removal_reasons: (("store",), ("store",)),
     indoc: (("store", "matrix", "onboarding"), ("store",)),
     sync: (("store",), ("store", "onboarding", "tasks")),

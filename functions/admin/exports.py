@@ -22,7 +22,7 @@ from functions.admin.csv_answers import CSV, file_headers
 from functions.admin.users import ABOUT
 from shared.domain import sheets
 from shared.ports import Account
-from shared.services import exports
+from shared.services import exports, lists
 from shared.services.context import Ports
 from shared.wiring import wiring
 
@@ -112,16 +112,22 @@ SHAPES: Mapping[What, Shape] = {
 
 
 @router.get("/export/{what}.csv", response_class=Response, responses=CSV)
-async def export_csv(request: Request, what: What) -> Response:
-    """All of them, the oldest first; recorded in the audit. One that breaks off is not complete: curl says so."""
-    pages = await exports.begin(wiring(), m.actor_of(request), what, "csv")
+async def export_csv(
+    request: Request, what: What, q: m.Search = "", active: m.Maybe = None, group: m.Search = ""
+) -> Response:
+    """All of them, the oldest first, or of users those whom `GET /api/users` finds; recorded in the audit. One that
+    breaks off is not complete: curl says so."""
+    pages = await exports.begin(wiring(), m.actor_of(request), what, "csv", lists.Wanted(q, active, group))
     return StreamingResponse(csv_of(pages, what), media_type="text/csv", headers=file_headers(f"{what}.csv"))
 
 
 @router.get("/export/{what}.json", response_class=Response, responses=JSON)
-async def export_json(request: Request, what: What) -> Response:
-    """All of them, the oldest first; recorded in the audit. One that breaks off is no JSON."""
-    pages = await exports.begin(wiring(), m.actor_of(request), what, "json")
+async def export_json(
+    request: Request, what: What, q: m.Search = "", active: m.Maybe = None, group: m.Search = ""
+) -> Response:
+    """All of them, the oldest first, or of users those whom `GET /api/users` finds; recorded in the audit. One that
+    breaks off is no JSON."""
+    pages = await exports.begin(wiring(), m.actor_of(request), what, "json", lists.Wanted(q, active, group))
     return StreamingResponse(_json(pages, what), media_type="application/json", headers=file_headers(f"{what}.json"))
 
 

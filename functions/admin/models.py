@@ -4,6 +4,8 @@ records say, and what to do next."""
 from __future__ import annotations
 
 import re
+from collections import Counter
+from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from typing import Annotated, Any, Literal
 
@@ -21,8 +23,9 @@ from pydantic import (
     WithJsonSchema,
 )
 
-from shared.domain import ids
+from shared.domain import bulk, ids
 from shared.domain.errors import Invalid
+from shared.domain.imports import Line as ImportLine
 from shared.domain.invites import Invite
 from shared.domain.members import member_id
 from shared.domain.onboarding import Onboarding, Step
@@ -390,9 +393,14 @@ class RoomOut(Out):
 
 
 class JobItem(Out):
-    """`kind`: of the step. `matrix_id`: whom it concerns, where that is not the job's."""
+    """`kind`: of the step, which is called `step`; of a person in an act on many what is done, and then `pk`,
+    `username` and `name` say who. `matrix_id`: whom it concerns, where that is not the job's."""
 
     kind: str
+    step: str = ""
+    pk: int | None = None
+    username: str = ""
+    name: str = ""
     matrix_id: str
     room: str
     state: str
@@ -420,10 +428,13 @@ class JobSummary(Out):
 
 
 class JobOut(JobSummary):
-    """`message`: what they were told before. `notes`: what to know of how it was decided."""
+    """`message`: what they were told before. `notes`: what to know of how it was decided, and of why it waits.
+    `counts`: of all items, by state. `total`: of all items, where `items` are only the first of them."""
 
     message: str
     notes: list[str]
+    counts: dict[str, int]
+    total: int
     items: list[JobItem]
 
 
@@ -675,5 +686,42 @@ def room_out(room: Room) -> RoomOut:
 
 
 def job_out(view: JobView) -> JobOut:
-    items = [JobItem.model_validate(step.data() | {"next_at": step.due_at}) for step in view.steps]
-    return JobOut.model_validate(view.job.data() | {"state": view.state, "items": items})
+    if view.counts is not None:
+        return _bulk_out(view, view.counts)
+    items = [
+        JobItem.model_validate(step.data() | {"next_at": step.due_at, "step": step.name, "name": ""})
+        for step in view.steps
+    ]
+    more = {"items": items, "counts": Counter(item.state for item in items), "total": len(items)}
+    return JobOut.model_validate(view.job.data() | {"state": view.state, **more})
+
+
+def _bulk_out(view: JobView, counts: Mapping[str, int]) -> JobOut:
+    """The people in place of the step that does it to them; where it waits or has ended, its cause is a note."""
+    causes = [f"{step.cause}. {step.fix}".strip() for step in view.steps if step.cause and step.code != "PARTLY"]
+    shown = Counter[str]()
+    for state, count in counts.items():
+        shown[SAID.get(state, state)] += count
+    more = {"items": [person_item(view.job.kind, line) for line in view.lines], "counts": shown, "total": shown.total()}
+    return JobOut.model_validate(view.job.data() | {"state": view.state, "notes": [*view.job.notes, *causes], **more})
+
+
+SAID = {"begun": "running"}
+"""A line's state, as a step's is called."""
+
+
+def person_item(kind: str, line: ImportLine) -> JobItem:
+    return JobItem(
+        kind=kind,
+        pk=int(line.id),
+        username=line.username,
+        name=line.label,
+        matrix_id="",
+        room="",
+        state=SAID.get(line.state, line.state),
+        attempts=0,
+        next_at=None,
+        cause=line.cause,
+        fix=line.fix,
+        result=bulk.out(line),
+    )

@@ -1,4 +1,5 @@
-"""An import: a file, or a template, of which each line becomes an account or an invite.
+"""An import: a file, or a template, of which each line becomes an account or an invite. And the lines themselves, which
+an act on many people (`shared.domain.bulk`) has too.
 
 The lines are kept in parts of a few dozen, each part one document, so that a line's outcome costs one small write.
 """
@@ -18,7 +19,8 @@ from shared.domain.records import Record
 
 Kind = Literal["users", "invites"]
 OnConflict = Literal["stop", "skip"]
-LineState = Literal["would_create", "pending", "created", "skipped", "failed", "left"]
+LineState = Literal["would_create", "pending", "begun", "created", "done", "skipped", "failed", "left"]
+"""An import's lines are `created`, people are `done`; `begun`: a job of their own is under way."""
 MAX_LINES = 5000
 PER_PART = 25
 PART_BYTES = 64 * 1024
@@ -29,8 +31,8 @@ KEPT = timedelta(days=30)
 
 class Line(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """`line`: its number in the file. `fields`: what is to be made, `cells`: what the file said; both are dropped once
-    it is made. `errors`: (field, message). `id`: of the invite, or the account's pk. `left`: not begun, and will not
-    be."""
+    it is made. `errors`: (field, message). `id`: of the invite, or the account's pk. `job`: one of its own. `left`:
+    not begun, and will not be."""
 
     line: int
     state: LineState = "pending"
@@ -40,6 +42,7 @@ class Line(Struct, frozen=True, kw_only=True, omit_defaults=True):
     username: str = ""
     label: str = ""
     onboarding: str = ""
+    job: str = ""
     errors: tuple[tuple[str, str], ...] = ()
     cells: dict[str, str] = field(default_factory=dict)
     fields: dict[str, Any] = field(default_factory=dict)
@@ -75,11 +78,14 @@ class Import(Record, frozen=True, kw_only=True):
     def lines(self) -> int:
         return sum(self.sizes)
 
-    def recounted(self, before: Iterable[Line], after: Iterable[Line]) -> Import:
-        counts = Counter(self.counts)
-        counts.update(line.state for line in after)
-        counts.subtract(line.state for line in before)
-        return self.but(counts={state: count for state, count in counts.items() if count})
+    def stopped(self, line: Line) -> Import:
+        """At one that could not be made: with `stop` the rest is left. Else as it is."""
+        if self.on_conflict != "stop":
+            return self
+        counts = dict(self.counts)
+        rest = counts.pop("pending", 0)
+        counts |= {"left": counts.get("left", 0) + rest} if rest else {}
+        return self.but(stopped_at=line.line, stopped_by=line.cause, counts=counts)
 
 
 class Part(Record, frozen=True, kw_only=True):
@@ -98,6 +104,14 @@ class Part(Record, frozen=True, kw_only=True):
 
 def counted(lines: Iterable[Line]) -> dict[str, int]:
     return dict(Counter(line.state for line in lines))
+
+
+def recounted(counts: Mapping[str, int], before: Iterable[Line], after: Iterable[Line]) -> dict[str, int]:
+    """`counts` of all lines, some of which have become others."""
+    found = Counter(counts)
+    found.update(line.state for line in after)
+    found.subtract(line.state for line in before)
+    return {state: count for state, count in found.items() if count}
 
 
 def packed(lines: Sequence[Line]) -> list[list[Line]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
@@ -34,6 +34,7 @@ ENTRY_POINTS: Mapping[str, str] = {
     "indoc_nudge": "remove_from_indoc",
     "indoc_expiry": "remove_from_indoc",
     "import": "update_account",
+    "people": "update_account",
 }
 """Each kind of step and the entry point that runs it."""
 
@@ -213,6 +214,14 @@ def derived_state(hold: str, steps: Iterable[Step]) -> OnboardingState:
     if "failed" in states:
         return "failed"
     return "waiting" if states & {"waiting", "pending"} else "done"
+
+
+def again(step: Step, names: Sequence[str], now: datetime) -> Step:
+    """A failed step, or one that is named (then also a waiting one), as it begins anew; any other as it is."""
+    wanted = step.name in names if names else step.state == "failed"
+    if not wanted or step.state not in ("failed", "waiting", "scheduled") or step.waits_for == "person":
+        return step  # whoever waits for a Matrix id waits for nothing else
+    return step.scheduled(now).but(faults=0, cause="", fix="", code="")
 
 
 def backoff(faults: int) -> timedelta:

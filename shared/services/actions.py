@@ -30,6 +30,12 @@ def _imports() -> Table:
     return {"import": make_lines}
 
 
+def _people() -> Table:
+    from shared.services.bulk_deeds import do_people
+
+    return {"people": do_people}
+
+
 def _rooms() -> Table:
     from shared.services import entering, plan_acts, powers, rooms
 
@@ -88,6 +94,7 @@ TABLES: Mapping[str, Callable[[], Table]] = {
     "indoc_nudge": _clock,
     "indoc_expiry": _clock,
     "import": _imports,
+    "people": _people,
 }
 
 

@@ -20,7 +20,8 @@ log = logging.getLogger("muster")
 
 class Policy(Struct, frozen=True):
     """The community's own choices, from the settings. `membership`: "invite", or "join" where the bot is an
-    admin of the homeserver and members are joined at once. `protected`: Matrix ids that no plan removes."""
+    admin of the homeserver and members are joined at once. `protected`: Matrix ids that no plan removes. `bot`: its
+    Matrix id."""
 
     domain: str
     indoc: str = ""
@@ -45,6 +46,7 @@ class Policy(Struct, frozen=True):
     sync_matrix: float = 300.0
     sync_full: float = 21_600.0
     sync_cooldown: float = 30.0
+    bot: str = ""
 
     def sync_every(self, source: str) -> float:
         """Seconds from one sync of a source to the next."""

@@ -7,8 +7,10 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from shared.bounded import each
 from shared.domain.audit import audit
-from shared.ports import Query
+from shared.domain.errors import Invalid, NotFound
+from shared.ports import Account, Query
 from shared.repositories import (
     AUDIT,
     BUNDLES,
@@ -22,20 +24,30 @@ from shared.repositories import (
     Repository,
     audit_write,
 )
+from shared.services import lists
 from shared.services.context import Actor, Ports
 from shared.services.room_lists import everything
 
 PAGE = 200
+ONE_BY_ONE = 500
+"""Accounts that are asked for by their pks, eight at once; beyond that, whole pages are cheaper."""
+EVERYONE = 10_000_000
+EVERYBODY = lists.Wanted()
 Pages = AsyncIterator[Sequence[Any]]
 
 
-async def begin(ports: Ports, actor: Actor, what: str, form: str) -> Pages:
+async def begin(ports: Ports, actor: Actor, what: str, form: str, only: lists.Wanted = EVERYBODY) -> Pages:
     """Who takes what is recorded before anything is given; the first page is read before the answer begins, so that
-    what cannot be read is an error and not an empty file."""
-    pages = SOURCES[what](ports)
+    what cannot be read is an error and not an empty file. `only`: of users, those whom that list shows. Raises
+    `Invalid` for a filter of anything else."""
+    asked = {"q": only.words, "active": only.active, "group": only.group}
+    given = {name: value for name, value in asked.items() if value not in ("", None)}
+    if given and what != "users":
+        raise Invalid("only users can be filtered", [(name, "is a filter of users alone") for name in given])
+    pages = some_users(ports, only) if given else SOURCES[what](ports)
     first = await anext(pages, ())
     record = audit(ports.now(), actor.name, "export", what, f"{ports.chance():x}", source=actor.source)
-    await ports.documents.write(audit_write(record.but(detail={"form": form})))
+    await ports.documents.write(audit_write(record.but(detail={"form": form} | ({"filter": given} if given else {}))))
     return _from(first, pages)
 
 
@@ -66,6 +78,26 @@ async def users(ports: Ports) -> Pages:
         found = await directory.accounts(page=number, size=100)
         yield found.items
         number = found.next_page
+
+
+async def some_users(ports: Ports, only: lists.Wanted) -> Pages:
+    """Whom the list finds, as Authentik has them: one by one where they are few, else by going through everybody."""
+    wanted = [row.pk for row, _ in await lists.chosen(ports, only, ONE_BY_ONE)]
+    if len(wanted) <= ONE_BY_ONE:
+        for at in range(0, max(1, len(wanted)), PAGE):
+            found = await each(wanted[at : at + PAGE], lambda pk: _account(ports, pk))
+            yield [account for account in found if account]
+        return
+    pks = {row.pk for row, _ in await lists.chosen(ports, only, EVERYONE)}
+    async for page in users(ports):
+        yield [account for account in page if account.pk in pks]
+
+
+async def _account(ports: Ports, pk: int) -> Account | None:
+    try:
+        return await (await ports.directory()).account(pk)
+    except NotFound:  # deleted since the cache was read
+        return None
 
 
 async def rooms(ports: Ports) -> Pages:

@@ -24,10 +24,18 @@ def find(groups: Sequence[Group], wanted: str) -> Group | None:
     return next((group for group in groups if wanted in (group.name, group.pk)), None)
 
 
-def is_guarded(group: Group, policy: Policy) -> bool:
+def guarded_because(group: Group, policy: Policy) -> str:
+    """Why no form may grant it; "" where one may."""
     named = {group.name, group.pk}
-    privileged = group.superuser or policy.admin_group in named
-    return privileged and not named & set(policy.grantable)
+    if named & set(policy.grantable):
+        return ""
+    if group.superuser:
+        return "its members are superusers of Authentik"
+    return "its members are the admins of Muster" if policy.admin_group in named else ""
+
+
+def is_guarded(group: Group, policy: Policy) -> bool:
+    return bool(guarded_because(group, policy))
 
 
 async def check_grantable(ports: Ports, wanted: Iterable[str]) -> list[Group]:

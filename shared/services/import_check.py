@@ -44,7 +44,7 @@ async def checked(ports: Ports, kind: Kind, lines: Sequence[Line], on_conflict: 
     """Each line `pending`, or `failed`, `skipped` or `left` with cause and fix. Changes nothing."""
     groups, rooms, given, taken = await asyncio.gather(
         _groups(ports, _named(lines, "groups")),
-        _rooms(ports, _named(lines, "rooms")),
+        rooms_against(ports, _named(lines, "rooms")),
         _bundles(ports, _named(lines, "bundles")),
         _taken(ports, kind, lines),
     )
@@ -101,7 +101,7 @@ async def _groups(ports: Ports, names: Sequence[str]) -> dict[str, str]:
     return against
 
 
-async def _rooms(ports: Ports, names: Sequence[str]) -> dict[str, str]:
+async def rooms_against(ports: Ports, names: Sequence[str]) -> dict[str, str]:
     """A room that the bot is not in is one that it can invite nobody to. Those that the cache does not have are looked
     for once more, live."""
     if not names:

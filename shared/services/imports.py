@@ -14,15 +14,12 @@ from shared.domain import ids
 from shared.domain.audit import audit
 from shared.domain.errors import Conflict, Invalid, Outpaced
 from shared.domain.imports import (
-    KEPT,
     Import,
     Kind,
     Line,
     OnConflict,
-    Part,
     as_it_stands,
     counted,
-    packed,
 )
 from shared.domain.invites import Invite
 from shared.domain.jobs import Job
@@ -33,10 +30,8 @@ from shared.services import jobs
 from shared.services.context import Actor, Ports
 from shared.services.import_check import checked
 from shared.services.jobs import JobView
+from shared.services.lines import TOGETHER, creations, read_lines
 from shared.services.tasks import enqueue
-
-TOGETHER = 200
-"""Documents read in one round trip."""
 
 
 class Wanted(Struct, frozen=True):
@@ -80,7 +75,7 @@ async def start(ports: Ports, actor: Actor, wanted: Wanted, *, dry_run: bool = F
             IMPORTS.create(imported, name),
             JOBS.create(job, name),
             *(Create(step.path, step.data()) for step in steps),
-            *(Create(part_path(name, at), part.data()) for at, part in enumerate(parts)),
+            *parts,
             audit_write(record.but(detail=detail)),
         )
     except Outpaced:  # the same key at the same moment
@@ -91,8 +86,9 @@ async def start(ports: Ports, actor: Actor, wanted: Wanted, *, dry_run: bool = F
 
 def _imported(
     ports: Ports, actor: Actor, name: str, wanted: Wanted, lines: Sequence[Line]
-) -> tuple[Import, list[Part]]:
-    now, parts = ports.now(), packed(lines)
+) -> tuple[Import, list[Create]]:
+    now = ports.now()
+    sizes, parts = creations(IMPORTS.path(name), lines, now)
     imported = Import(
         id=name,
         kind=wanted.kind,
@@ -100,10 +96,10 @@ def _imported(
         actor=actor.name,
         created_at=now,
         columns=wanted.columns,
-        sizes=tuple(len(part) for part in parts),
+        sizes=sizes,
         counts=counted(lines),
     )
-    return imported, [Part.of_lines(part, now + KEPT) for part in parts]
+    return imported, parts
 
 
 def _job(imported: Import, wanted: Wanted) -> tuple[Job, list[Step]]:
@@ -131,17 +127,13 @@ async def _repeated(ports: Ports, name: str, wanted: Wanted) -> Table:
     return await table(ports, name)
 
 
-def part_path(name: str, at: int) -> str:
-    return f"imports/{name}/lines/{at:04}"
-
-
 async def table(ports: Ports, name: str, limit: int | None = None, cursor: str | None = None) -> Table:
     """As it stands. Raises `NotFound`; `Invalid` for a cursor that is none. Lines are kept for 30 days."""
     imported = (await IMPORTS.get(ports.documents, name)).record
     start = _place(cursor, imported.lines)
     job = await jobs.view(ports, name)
     imported = (await IMPORTS.get(ports.documents, name)).record  # once more: a job that is done has counted all lines
-    lines = await _lines(ports, imported, start, limit or imported.lines)
+    lines = await read_lines(ports, IMPORTS.path(name), imported.sizes, start, limit or imported.lines)
     step = next(iter(job.steps), None)
     why = {"cause": step.cause, "fix": step.fix} if step else {}
     end = start + (limit or imported.lines)
@@ -153,23 +145,6 @@ def _place(cursor: str | None, lines: int) -> int:
     if cursor and not (cursor.isascii() and cursor.isdigit() and len(cursor) < 6 and int(cursor) < lines):
         raise Invalid.field("cursor", "expected the next_cursor of the page before")
     return int(cursor or 0)
-
-
-async def _lines(ports: Ports, imported: Import, start: int, limit: int) -> list[Line]:
-    """Reads the parts that hold them, and no others."""
-    wanted: list[int] = []
-    first, before = 0, 0
-    for at, size in enumerate(imported.sizes):
-        if before < start + limit and before + size > start:
-            first = first if wanted else before
-            wanted.append(at)
-        before += size
-    found: list[Line] = []
-    for at in range(0, len(wanted), TOGETHER):
-        paths = [part_path(imported.id, part) for part in wanted[at : at + TOGETHER]]
-        documents = await ports.documents.get_many(paths)
-        found += [line for document in documents if document for line in Part.of(document.data).read()]
-    return found[start - first : start - first + limit]
 
 
 async def left(ports: Ports, name: str) -> tuple[Import, list[Line]]:

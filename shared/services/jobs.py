@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
@@ -10,6 +10,7 @@ from msgspec import Struct
 from shared.domain import ids, members
 from shared.domain.audit import audit
 from shared.domain.errors import Conflict, Invalid, Outpaced
+from shared.domain.imports import Line
 from shared.domain.jobs import Job, fitting, job_steps, leaving_steps
 from shared.domain.members import MemberId
 from shared.domain.onboarding import OnboardingState, Step, derived_state
@@ -26,8 +27,13 @@ MAX_STEPS = 450
 
 
 class JobView(Struct, frozen=True):
+    """`lines`: of an act on many people, some of them or all; `counts`: of all, by state.
+    None for others: their steps are the items."""
+
     job: Job
     steps: Sequence[Step]
+    lines: Sequence[Line] = ()
+    counts: Mapping[str, int] | None = None
 
     @property
     def state(self) -> OnboardingState:
@@ -36,7 +42,8 @@ class JobView(Struct, frozen=True):
 
 class Wanted(Struct, frozen=True):
     """`kind`: "invite" or "remove". `rooms` empty, for a removal: every room of the bot they are in. `words`: what a
-    removal says beyond its reason. `people`: instead of `matrix_id`, where it concerns several."""
+    removal says beyond its reason. `people`: instead of `matrix_id`, where it concerns several. `part_of`: the job of
+    an act on many."""
 
     kind: str
     matrix_id: str = ""
@@ -46,6 +53,7 @@ class Wanted(Struct, frozen=True):
     body: str = ""
     words: Words = Words()
     people: tuple[str, ...] = ()
+    part_of: str = ""
 
 
 async def start(ports: Ports, actor: Actor, wanted: Wanted, *, dry_run: bool = False) -> JobView:
@@ -64,6 +72,7 @@ async def start(ports: Ports, actor: Actor, wanted: Wanted, *, dry_run: bool = F
         created_at=ports.now(),
         reason=wanted.reason,
         request=wanted.body,
+        part_of=wanted.part_of,
     )
     if wanted.kind == "remove":
         job, steps = await _removal(ports, job, member, wanted)

@@ -9,11 +9,12 @@ from itertools import islice
 
 from msgspec import Struct
 
+from shared.bounded import each
 from shared.domain import cached_users
 from shared.domain.cache import Users
 from shared.domain.cached_rooms import RoomRow
-from shared.domain.errors import Invalid, MusterError
-from shared.ports import Account, Room
+from shared.domain.errors import Invalid, MusterError, NotFound
+from shared.ports import Account, Accounts, Room
 from shared.services import cache, user_shards
 from shared.services.context import Ports
 from shared.services.managed import managed
@@ -75,6 +76,46 @@ async def people(ports: Ports, wanted: Wanted) -> People:
     if found is None or (wanted.words and not found.total):
         return await _perhaps_new(ports, wanted, found)
     return found
+
+
+async def chosen(ports: Ports, wanted: Wanted, most: int) -> list[tuple[cached_users.UserRow, Sequence[str]]]:
+    """All whom `people` would list, each with the names of their groups: one more than `most` where there are more."""
+    known = await _users(ports, started=False)
+    group = known.group_named(wanted.group) if known and wanted.group else ""
+    if known is not None and group is not None:
+        found = known.found(wanted.words, wanted.active, group)
+        rows: list[tuple[cached_users.UserRow, Sequence[str]]] = []
+        rows += [(row, known.group_names(row)) for row in islice(found, most + 1)]
+        if rows or not wanted.words:
+            return rows
+    return await _chosen_live(ports, wanted, most)
+
+
+async def _chosen_live(ports: Ports, wanted: Wanted, most: int) -> list[tuple[cached_users.UserRow, Sequence[str]]]:
+    rows: list[tuple[cached_users.UserRow, Sequence[str]]] = []
+    page: int | None = 1
+    while page and len(rows) <= most:
+        found = await _accounts(ports, wanted, page, LIVE_PAGE)
+        rows += [(user_shards.row_of(account), account.groups) for account in found.items]
+        page = found.next_page
+    return rows[: most + 1]
+
+
+async def named(ports: Ports, pks: Sequence[int]) -> list[tuple[int, cached_users.UserRow | None, Sequence[str]]]:
+    """Each of them, as the cache has them or, where it has not, as Authentik does; None: there is no such account."""
+    known, wanted = await _users(ports, started=False), dict.fromkeys(pks)
+    rows = {row.pk: row for row in known if row.pk in wanted} if known else {}
+
+    async def one(pk: int) -> tuple[int, cached_users.UserRow | None, Sequence[str]]:
+        if known and pk in rows:
+            return pk, rows[pk], known.group_names(rows[pk])
+        try:
+            account = await (await ports.directory()).account(pk)
+        except NotFound:
+            return pk, None, ()
+        return pk, user_shards.row_of(account), account.groups
+
+    return await each(wanted, one)
 
 
 async def rooms(ports: Ports) -> Homes:
@@ -161,15 +202,19 @@ async def _live(ports: Ports, wanted: Wanted) -> People:
     size = min(wanted.limit, LIVE_PAGE)
     page = _page(wanted.cursor, size)
     at = ports.now()
+    found = await _accounts(ports, wanted, page, size)
+    following = f"{found.next_page}-{size}" if found.next_page else None
+    return People([_account(account) for account in found.items], following, found.total, at)
+
+
+async def _accounts(ports: Ports, wanted: Wanted, page: int, size: int) -> Accounts:
     directory = await ports.directory()
     try:
-        found = await directory.accounts(
+        return await directory.accounts(
             search=wanted.words, active=wanted.active, group=wanted.group, page=page, size=size
         )
     except Invalid as error:  # it names Authentik's parameter, not ours
         raise Invalid.field("group", f"there is no group {wanted.group!r} in Authentik") from error
-    following = f"{found.next_page}-{size}" if found.next_page else None
-    return People([_account(account) for account in found.items], following, found.total, at)
 
 
 def _account(account: Account) -> Person:

@@ -21,6 +21,7 @@ from shared.domain.onboarding import (
     OnboardingState,
     Plan,
     Step,
+    again,
     derived_state,
     looks_up_presence,
     start_of,
@@ -69,13 +70,10 @@ async def retry(ports: Ports, actor: Actor, onboarding_id: str, names: Sequence[
     """Failed steps again, all of them or those named (then also waiting ones). What is done stays done."""
     now = ports.now()
 
-    def again(step: Step) -> Step:
-        wanted = step.name in names if names else step.state == "failed"
-        if not wanted or step.state not in ("failed", "waiting", "scheduled") or step.waits_for == "person":
-            return step  # whoever waits for a Matrix id waits for nothing else
-        return step.scheduled(now).but(faults=0, cause="", fix="", code="")
+    def change(step: Step) -> Step:
+        return again(step, names, now)
 
-    return await _change(ports, actor, "onboarding.retry", onboarding_id, again, names, dry_run=dry_run)
+    return await _change(ports, actor, "onboarding.retry", onboarding_id, change, names, dry_run=dry_run)
 
 
 async def skip(

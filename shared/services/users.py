@@ -73,6 +73,20 @@ async def set_active(ports: Ports, actor: Actor, pk: int, *, active: bool, dry_r
     return account
 
 
+async def regroup(ports: Ports, actor: Actor, account: Account, group: Group, *, member: bool) -> Account:
+    """Into one group, or out of it. Raises `Forbidden` for a superuser, `Invalid` for one that may not be granted."""
+    directory = await ports.directory()
+    no_superuser(account)
+    if member:
+        await check_grantable(ports, [group.pk])
+        await directory.add_to_group(group.pk, account.pk)
+    else:
+        await directory.remove_from_group(group.pk, account.pk)
+    after = await directory.update_account(account.pk, name=account.name)  # as `edit`: or no light sync finds it
+    await audited(ports, actor, "user.edit", after, {"fields": ["groups"], "group": group.name, "member": member})
+    return after
+
+
 async def recovery(ports: Ports, actor: Actor, pk: int, *, dry_run: bool = False) -> WayIn:
     directory = await ports.directory()
     account = no_superuser(await directory.account(pk))

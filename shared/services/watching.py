@@ -21,6 +21,7 @@ from shared.domain.records import Record
 from shared.ports import Query
 from shared.repositories import JOBS, ONBOARDINGS, Repository, Stored, every
 from shared.repositories import steps_of as read_steps
+from shared.services import bulk_lines
 from shared.services.context import Ports
 from shared.services.jobs import JobView
 from shared.services.onboardings import View
@@ -117,14 +118,16 @@ class OnboardingWatch(Watch[Onboarding]):
 
 
 class JobWatch(Watch[Job]):
-    """Over once each of its steps has ended: one that failed is tried again only by somebody."""
+    """Over once each of its steps has ended: one that failed is tried again only by somebody. Of an act on many a look
+    reads the first hundred people as well."""
 
     def __init__(self, ports: Ports, id: str) -> None:  # noqa: A002 - it is the id
         super().__init__(ports, JOBS, id)
 
-    @property
-    def view(self) -> JobView:
-        return JobView(self.record, self.steps)
+    async def look(self) -> bool:
+        whole = await super().look()
+        self.view = await bulk_lines.shown(self._ports, JobView(self.record, self.steps))
+        return whole
 
     @property
     def over(self) -> bool:

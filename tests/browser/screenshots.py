@@ -10,15 +10,21 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from local import sample
 from local.stack import Stack
 from local.surroundings import given
-from tests.browser.conftest import CHROMIUM, QUIET, WIDTHS, People, with_key
+from tests.browser.conftest import CHROMIUM, NOWHERE, QUIET, WIDTHS, People, with_key
+from tests.browser.introductions import SIX
 
 VIEWS = {
     "home": ("#/", "needs? you"),
     "invites": ("#/invites", "Ends soon"),
     "invite-new": ("#/invites/new", "Book Club"),
     "invite": ("#/invites", "Ends soon"),
+    "people": ("#/people", "Eve Else"),
+    "people-bulk": ("#/people", "Eve Else"),
+    "jobs": ("#/jobs", "Invite @walter"),
+    "job": ("#/jobs", "Invite @walter"),
     "onboardings": ("#/onboardings", "Eve Else"),
     "onboarding-failed": ("#/onboardings", "Bea Broken"),
     "onboarding-held": ("#/onboardings", "Eve Else"),
@@ -28,6 +34,8 @@ VIEWS = {
     "bundles": ("#/bundles", "There is no bundle yet"),
     "bundle-new": ("#/bundles/+", "Choose rooms first"),
     "plans": ("#/plans", "No plan has been made yet"),
+    "person-new": ("#/people/new", "Book Club"),
+    "person": ("#/onboardings", "Bea Broken"),
     "settings": ("#/settings", "AUTHENTIK_URL"),
     "self-check": ("#/self-check", "Looked"),
     "audit": ("#/audit", "The API key local made"),
@@ -44,12 +52,21 @@ def main(folder: Path) -> None:
         tempfile.TemporaryDirectory() as data,
         Stack(Path(data), given(os.environ) | {"MUSTER_FREE_PORTS": "1"}) as stack,
     ):
-        asyncio.run(People(stack.env).settle())
+        people = People(stack.env)
+        asyncio.run(people.settle())
+        asyncio.run(_a_job(people))
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET.split())
             for width in WIDTHS:
                 _pictures(browser, stack.env, width, folder)
             browser.close()
+
+
+async def _a_job(people: People) -> None:
+    """One that fails in part."""
+    async with sample.api(people.env) as api:
+        walter = f"@walter:{people.env['MATRIX_DOMAIN']}"
+        await api.post("/api/rooms/invite", json={"matrix_id": walter, "rooms": [*people.rooms[:2], NOWHERE]})
 
 
 def _pictures(browser: Browser, env: dict[str, str], width: int, folder: Path) -> None:
@@ -70,9 +87,24 @@ def _shown(page: Page, base: str, name: str, path: str, sign: str) -> None:
     page.goto(f"{base}/{path}")
     found = page.get_by_role("heading", name="you").first if name == "home" else page.get_by_text(sign).first
     found.wait_for()
-    if name in ("invite", "onboarding-failed", "onboarding-held", "room"):
+    if name in ("invite", "onboarding-failed", "onboarding-held", "person", "room"):
         page.get_by_role("link", name=sign).click()
         page.get_by_role("heading", name=sign).first.wait_for()
+    if name == "job":
+        page.get_by_role("link", name=sign).click()
+        page.get_by_role("heading", name="Failed").wait_for()
+    if name == "people-bulk":
+        page.get_by_role("button", name="Act on all").click()
+        page.get_by_role("button", name="See what would happen").click()
+        page.get_by_role("heading", name="would be").wait_for()
+        page.get_by_text("left out").click()
+    if name == "person":
+        page.get_by_role("link", name="bea", exact=True).click()
+        page.get_by_role("heading", name="Leaving").wait_for()
+    if name == "person-new":
+        page.get_by_label("What they wrote", exact=True).fill(SIX.replace("hiking", "books"))
+        page.get_by_role("button", name="Fill in the form").click()
+        page.get_by_role("list", name="Rooms that suit").get_by_role("button").first.wait_for()
     page.wait_for_timeout(700)  # what comes in by itself: counts, the QR code, the self-check
 
 

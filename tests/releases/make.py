@@ -26,6 +26,7 @@ from shared.domain.members import member_id
 from shared.domain.syncs import SOURCES
 from shared.services import (
     breakers,
+    bulk,
     bundles,
     categories,
     imports,
@@ -35,6 +36,7 @@ from shared.services import (
     invites,
     jobs,
     leases,
+    lists,
     new_users,
     offboarding,
     onboardings,
@@ -139,6 +141,8 @@ async def by_an_admin(world: World) -> None:
     ]
     wanted_lines = imports.Wanted("users", ("first_name", "groups"), lines, "skip", key="k4", body="b4")
     await imports.start(world, ADMIN, wanted_lines)
+    everybody = bulk.Wanted("add_group", filter=lists.Wanted(), group="friends", count=9, key="k5", body="b5")
+    await bulk.start(world, ADMIN, everybody)
     await self_check(world, [])
 
 

@@ -19,6 +19,7 @@ from functions.tasks import parse
 from main import ENTRY_POINTS
 from shared.adapters.olm import Sealer
 from shared.domain.audit import Audit
+from shared.domain.bulk import Bulk
 from shared.domain.bundles import Bundle
 from shared.domain.categories import Category
 from shared.domain.device_account import DeviceAccount
@@ -59,7 +60,8 @@ RECORDS: dict[str, type[Record]] = {
     r"removal_reasons/[^/]+": RemovalReason,
     r"(onboardings|jobs|indoc)/[^/]+/steps/[^/]+": Step,
     r"imports/[^/]+": Import,
-    r"imports/[^/]+/lines/[^/]+": Part,
+    r"(imports|bulks)/[^/]+/lines/[^/]+": Part,
+    r"bulks/[^/]+": Bulk,
     r"audit/[^/]+": Audit,
     r"categories/[^/]+": Category,
     r"breakers/[^/]+": Breaker,

@@ -9,6 +9,7 @@ export class Problem extends Error {
 }
 
 const SECONDS = 20;
+const LONGEST_FILE = 290; // seconds
 const WORTH_WAITING = 5; // seconds of a Retry-After that a reader is not asked about
 
 export const get = (path, options = {}) => call("GET", path, undefined, options);
@@ -22,7 +23,7 @@ export const del = (path, options = {}) => call("DELETE", path, undefined, optio
 async function call(method, path, body, options) {
   const answer = await answered(method, path, body, options);
   try {
-    return answer.status === 204 ? null : await answer[options.as || "json"]();
+    return answer.status === 204 ? null : await answer.json();
   } catch (error) {
     throw unreached(method, error, options.seconds ?? SECONDS); // it broke off
   }
@@ -88,6 +89,24 @@ async function problemOf(answer) {
 
 const fixes = { 401: "Sign in again. What you have typed is kept.", 403: "Ask an admin to add you to the group." };
 const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) ? "" : ".");
+
+// A file, which is written while it is read: `told` hears how many bytes have come. What breaks off is no file.
+export async function file(path, told = () => {}, options = {}) {
+  const answer = await answered("GET", path, undefined, { seconds: LONGEST_FILE, ...options });
+  const parts = [];
+  let size = 0;
+  try {
+    for (const reader = answer.body.getReader(); ; ) {
+      const { done, value } = await reader.read();
+      if (done) return new Blob(parts, { type: answer.headers.get("Content-Type") || "" });
+      parts.push(value);
+      told((size += value.length));
+    }
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new Problem("The file broke off before its end.", "Nothing was saved. Try again.");
+  }
+}
 
 // Up to `most` items of a list, page by page.
 export async function all(path, most = 2000, options = {}) {

@@ -126,6 +126,25 @@ export function mark(form, errors = []) {
   form.querySelector("[aria-invalid]")?.focus();
 }
 
+// What a form was refused for: at its fields, and what none of them shows below.
+export function refused(form, error, place) {
+  const known = error.errors?.filter((each) => form.querySelector(`[data-field="${CSS.escape(each.field.split(".")[0])}"]`)) || [];
+  mark(form, known);
+  const shown = known.length > 0 && known.length === error.errors.length;
+  fill(place, problem(shown ? { detail: "It was not taken: what needs another look is marked above." } : error));
+}
+
+// Two presses in place: the first says that there is a second, which says what it does.
+export function twice(first, second, act, place, more = { class: "danger" }) {
+  const sure = button(second, () => once(sure, act, place), { ...more, hidden: true });
+  const begin = button(first, () => {
+    sure.hidden = false;
+    begin.hidden = true;
+    sure.focus();
+  }, more);
+  return [begin, sure];
+}
+
 // What is typed into a form and not yet sent, kept for this tab: a new sign-in leaves the page and comes back.
 export const drafts = {
   key: (name) => `muster.draft.${name}`,

@@ -1,5 +1,6 @@
 // The form of an invite, new or not.
 import { field, h, uid } from "./dom.js";
+import { groupsAndBundles } from "./grants.js";
 import { picker } from "./rooms.js";
 import { date, relative } from "./words.js";
 
@@ -15,17 +16,19 @@ export function inviteForm({ draft = {}, known = null, changed = () => {} }) {
   const email = text("email", { type: "email", maxlength: 254 });
   const matrix = text("matrix_id", { maxlength: 255, placeholder: "@ada:example.org" });
   const rooms = picker(of("rooms", []), changed);
+  const more = groupsAndBundles({ groups: of("groups", []), bundles: of("bundles", []), changed });
   const expiry = expiryField(draft, known, changed);
   const element = h("div", {},
     field("Label", label, "For you: the new member does not see it."),
     rooms.element,
+    more.element,
     h("div", { class: "two" }, expiry.element, field("How often it can be used", uses)),
     h("details", { open: Boolean(of("note") || of("email") || of("matrix_id")) }, h("summary", {}, "Note, e-mail, Matrix id"),
       field("Note", note, "Stays here, for the admins."),
       field("E-mail", email, "Whoever enrolls with another one is held until you decide."),
       field("Matrix id", matrix, "If they have one already.")));
   const values = () => ({
-    label: label.value.trim(), rooms: rooms.value(), max_uses: Number(uses.value), note: note.value, email: email.value.trim(), matrix_id: matrix.value.trim(), ...expiry.value(),
+    label: label.value.trim(), rooms: rooms.value(), ...more.value(), max_uses: Number(uses.value), note: note.value, email: email.value.trim(), matrix_id: matrix.value.trim(), ...expiry.value(),
   });
   const typed = () => ({ ...values(), ...expiry.choice() });
   return { element, values, typed, focus: () => label.focus() };

@@ -56,6 +56,7 @@ export const STEPS = {
   indoc_removal: "Out of INDOC",
   hello: "Direct room and hello",
   welcome: "The welcome",
+  removal_message: "Message to them",
   removal: "Remove from",
 };
 const ORDER = Object.keys(STEPS);

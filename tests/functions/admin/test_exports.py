@@ -11,8 +11,9 @@ import pytest
 from functions.admin.import_fields import read
 from shared.domain.errors import Unreachable
 from shared.domain.imports import Kind
+from shared.services import sync
 from shared.services.exports import SOURCES
-from tests.functions.served import Service, problem
+from tests.functions.served import Service, names, problem
 from tests.world import World
 
 FORMULA = "=HYPERLINK(1)"
@@ -102,6 +103,33 @@ async def test_who_took_what(service: Service) -> None:
         ("key:ops", "invites", {"form": "csv"}, "192.0.2.7"),
         ("key:ops", "users", {"form": "json"}, "192.0.2.7"),
     ]
+
+
+async def test_whom_a_filter_finds(service: Service, world: World) -> None:
+    """Users are exported by the filters of their list, live or by the cache, few or many; the audit says by which."""
+    accounts = [world.authentik.add_account(f"m{n}", email=f"m{n}@b.test") for n in range(600)]
+    await world.authentik.update_account(accounts[7].pk, active=False)
+
+    async def exported(**params: str) -> int:
+        answer = await service.api("GET", "/api/export/users.csv", params=params)
+        assert answer.status_code == 200, answer.text
+        return len(answer.text.splitlines()) - 1
+
+    found = [
+        {"q": "m59"},
+        {"active": "false"},
+        {"active": "true"},
+        {"q": "nobody"},
+        {"q": "", "active": "", "group": ""},
+    ]
+    for _ in range(2):
+        assert [await exported(**params) for params in found] == [11, 1, 599, 0, 600]
+        await sync.run(world, "authentik")
+    await world.authentik.delete_account(accounts[59].pk)  # which the cache does not know yet
+    assert await exported(q="m59") == 10
+    assert {"form": "csv", "filter": {"active": False}} in [each["detail"] for each in await service.audit("export")]
+    assert names(problem(await service.api("GET", "/api/export/invites.csv?q=a"), 400)) == ["q"]
+    assert names(problem(await service.api("GET", "/api/export/users.csv?group=nobody"), 400)) == ["group"]
 
 
 async def test_what_cannot_be_read(service: Service, world: World) -> None:

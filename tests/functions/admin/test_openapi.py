@@ -36,6 +36,8 @@ POST /api/users/{pk}/recovery
 POST /api/users/{pk}/onboard
 POST /api/users/{pk}/offboard
 DELETE /api/users/{pk}/bundles/{bundle_id}
+GET /api/users/{pk}/standing
+GET /api/groups
 GET /api/onboardings
 GET /api/onboardings/{onboarding_id}
 GET /api/onboardings/{onboarding_id}/events
@@ -69,6 +71,9 @@ PUT /api/categories/{category_id}
 DELETE /api/categories/{category_id}
 GET /api/jobs/{job_id}
 GET /api/jobs/{job_id}/events
+GET /api/jobs/{job_id}/items
+POST /api/jobs/{job_id}/retry
+POST /api/users/bulk
 GET /api/removal_reasons
 GET /api/removal_reasons/{reason_id}
 PUT /api/removal_reasons/{reason_id}
@@ -103,6 +108,8 @@ FIELDS = {
     "NewUser": "first_name last_name email username groups rooms bundles interests matrix_id organization intro signal_number "
     "invited_by skip_indoc_removal send_welcome",
     "UserMade": "user onboarding recovery_link temporary_password secret_shown",
+    "GroupOut": "id name members grantable why",
+    "StandingOut": "matrix_id matrix_id_given_by matrix_problem onboarding live age_seconds",
     "Onboard": "matrix_id rooms bundles skip_indoc_removal send_welcome",
     "OnboardingOut": "id state member source steps created_at finished_at",
     "OnboardingWithReplies": "id state member source steps replies created_at finished_at",
@@ -115,6 +122,9 @@ FIELDS = {
     "RoomMember": "matrix_id membership power pk username name kept",
     "RoomsInvite": "matrix_id matrix_ids rooms",
     "RoomsRemove": "matrix_id matrix_ids rooms reason template message message_required",
+    "Bulk": "act pks filter group rooms count",
+    "JobOut": "id kind state reason part_of items counts total notes",
+    "JobItem": "kind step pk username name state cause fix result",
     "NewBundle": "name rooms groups for_groups levels removes space_first",
     "BundleOut": "id name revision rooms groups for_groups levels removes space_first ways",
     "NewPlan": "bundles groups matrix_ids",
@@ -153,6 +163,7 @@ MAKING = (
     "POST /api/invites/batch",
     "POST /api/users",
     "POST /api/users/{pk}/offboard",
+    "POST /api/users/bulk",
     "POST /api/imports",
     "POST /api/bundles",
     "POST /api/plans",

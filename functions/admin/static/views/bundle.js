@@ -1,6 +1,7 @@
 // One bundle: made, changed, deleted. Nobody is moved by it: a plan shows who would be.
 import { del, get, post, put } from "../api.js";
 import { button, drafts, field, fill, h, mark, once, problem, say } from "../dom.js";
+import { groupPicker, membersPicker } from "../grants.js";
 import { namer, picker } from "../rooms.js";
 import { when } from "../words.js";
 
@@ -29,12 +30,11 @@ function form(place, about) {
   const draft = `bundle.${known?.id || NEW}`;
   const typed = drafts.find(draft) || {};
   const of = (name, otherwise) => typed[name] ?? known?.[name] ?? otherwise;
-  const keep = () => drafts.keep(draft, { ...values(), groups_text: groups.value, for_text: forGroups.value });
-  const text = (name, value, more) => h("textarea", { name, rows: 2, value, oninput: keep, ...more });
+  const keep = () => drafts.keep(draft, values());
   const name = h("input", { name: "name", value: of("name", ""), maxlength: 100, required: true, autocomplete: "off", oninput: keep });
   const rooms = picker(of("rooms", []), () => (levels(), keep()));
-  const groups = text("groups", typed.groups_text ?? of("groups", []).join("\n"));
-  const forGroups = text("for_groups", typed.for_text ?? of("for_groups", []).join("\n"));
+  const groups = groupPicker(of("groups", []), () => keep(), { legend: "Groups in Authentik that it gives" });
+  const forGroups = membersPicker(of("for_groups", []), () => keep(), "Groups whose members are to have it");
   const tick = (what, on) => h("input", { type: "checkbox", name: what, checked: on, onchange: keep });
   const removes = tick("removes", of("removes", false));
   const spaceFirst = tick("space_first", of("space_first", true));
@@ -57,8 +57,7 @@ function form(place, about) {
     fill(powers, chosen.length ? [level(EVERY, "In all of them"), chosen.map((room) => level(room, names(room)))] : h("p", { class: "hint" }, "Choose rooms first."));
   }
 
-  const lines = (input) => input.value.split("\n").map((line) => line.trim()).filter(Boolean);
-  const values = () => ({ name: name.value.trim(), rooms: rooms.value(), groups: lines(groups), for_groups: lines(forGroups), levels: Object.fromEntries(power), removes: removes.checked, space_first: spaceFirst.checked });
+  const values = () => ({ name: name.value.trim(), rooms: rooms.value(), groups: groups.value(), for_groups: forGroups.value(), levels: Object.fromEntries(power), removes: removes.checked, space_first: spaceFirst.checked });
 
   async function save() {
     mark(element);
@@ -85,8 +84,7 @@ function form(place, about) {
   const element = h("form", { novalidate: true, onsubmit: (event) => (event.preventDefault(), once(send, save, trouble)) },
     field("Name", name), rooms.element,
     h("div", { class: "field", "data-field": "levels" }, h("p", { class: "label" }, "Power in these rooms"), powers, h("p", { class: "wrong", hidden: true })),
-    field("Groups in Authentik that it gives", groups, "One a line."),
-    field("Groups whose members are to have it", forGroups, "One a line. A plan finds who is in them."),
+    groups.element, forGroups.element,
     h("label", { class: "tick" }, spaceFirst, h("span", {}, "Where a space lets its members into a room, invite to the space alone")),
     h("label", { class: "tick" }, removes, h("span", {}, "A plan may take those out of its rooms who are not to have it")),
     trouble, h("p", { class: "actions" }, send, h("a", { class: "button", href: "#/bundles" }, "Back")));

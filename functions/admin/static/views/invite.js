@@ -1,6 +1,7 @@
 // One invite: to hand over, to change, to revoke, and who came in by it.
 import { each, get, patch, post } from "../api.js";
-import { button, chip, copier, drafts, fill, h, mark, once, problem, say } from "../dom.js";
+import { button, chip, copier, drafts, fill, h, mark, once, problem, say, twice } from "../dom.js";
+import { bundleInWords, named } from "../grants.js";
 import { inviteForm } from "../invite_form.js";
 import { namer } from "../rooms.js";
 import { INVITES, plural, when, whenAndDate } from "../words.js";
@@ -8,13 +9,17 @@ import { INVITES, plural, when, whenAndDate } from "../words.js";
 export async function show(place, { id, query, signal }) {
   const path = `/api/invites/${encodeURIComponent(id)}`;
   const [invite, name] = await Promise.all([get(path, { signal }), namer()]);
-  draw(place, { path, invite, name, signal, made: query.get("made") });
+  draw(place, { path, invite, name, ...(await named(invite)), signal, made: query.get("made") });
   if (query.get("made")) history.replaceState(null, "", `#/invites/${encodeURIComponent(id)}`);
 }
 
 function draw(place, about) {
   const { invite, made } = about;
-  const again = (changed, words) => (draw(place, { ...about, invite: changed, made: "" }), say(words), place.querySelector("h1").focus());
+  const again = async (changed, words) => {
+    draw(place, { ...about, invite: changed, ...(await named(changed)), made: "" });
+    say(words);
+    place.querySelector("h1").focus();
+  };
   fill(place,
     h("div", { class: "head" }, h("h1", { tabindex: "-1" }, made ? `The invite for ${invite.label} is made` : invite.label), chip(invite.status, INVITES[invite.status])),
     !invite.settled && h("p", { class: "quiet" }, "Authentik has not taken this over yet: it will within a minute or so."),
@@ -27,10 +32,10 @@ function draw(place, about) {
 
 // ---- to hand over
 
-function given({ invite, name }) {
+function given({ invite, name, bundles }) {
   const link = h("input", { readOnly: true, value: invite.link, "aria-label": "The link", onfocus: (event) => event.target.select() });
   const text = h("textarea", { readOnly: true, rows: 9, "aria-label": "Text to paste" });
-  text.value = words(invite, name);
+  text.value = words(invite, name, bundles);
   const square = h("div", {});
   drawn(square, invite.link);
   const sharing = navigator.share && button("Share…", () => navigator.share({ text: text.value }).catch(() => {}));
@@ -40,8 +45,8 @@ function given({ invite, name }) {
     square));
 }
 
-function words(invite, name) {
-  const rooms = invite.rooms.map(name);
+function words(invite, name, bundles) {
+  const rooms = [...new Set([...invite.rooms, ...bundles.flatMap((bundle) => bundle.rooms)])].map(name);
   const uses = invite.max_uses > 1 ? `It works for ${invite.max_uses} people` : "It works once";
   const until = new Date(invite.expires_at).toLocaleDateString(undefined, { weekday: "long", day: "numeric", month: "long", hour: "2-digit", minute: "2-digit" });
   const then = rooms.length ? `You will be invited to ${new Intl.ListFormat("en").format(rooms)}.` : "You will be invited to our rooms.";
@@ -61,11 +66,11 @@ async function drawn(place, text) {
 
 // ---- what it does
 
-function grants({ invite, name }) {
+function grants({ invite, name, group, bundles }) {
   const facts = [
     ["Rooms", invite.rooms.length ? invite.rooms.map(name).join(", ") : "those that everybody gets"],
-    invite.bundles.length && ["Bundles", invite.bundles.join(", ")],
-    invite.groups.length && ["Groups", invite.groups.join(", ")],
+    invite.groups.length && ["Groups", invite.groups.map(group).join(", ")],
+    ...bundles.map((bundle) => ["Bundle", bundleInWords(bundle, name, group)]),
     ["Ends", whenAndDate(invite.expires_at)],
     ["Used", `${invite.uses} of ${invite.max_uses}`],
     invite.email && ["E-mail", invite.email],
@@ -124,14 +129,9 @@ function form({ path, invite }, again) {
   return element;
 }
 
-// Two presses in place: the second one says what it does.
 function revoking(path, invite, again) {
   const trouble = h("div", {});
-  const sure = button("Yes: the link ends now", () => once(sure, async () => again(await post(`${path}/revoke`), "Revoked: the link works no more."), trouble), { class: "danger", hidden: true });
-  const first = button("Revoke…", () => {
-    sure.hidden = false;
-    first.hidden = true;
-    sure.focus();
-  }, { class: "danger" });
-  return h("div", {}, h("p", { class: "quiet" }, "Revoking ends the link. Who has come in by it stays."), trouble, h("p", { class: "actions" }, first, sure));
+  const act = async () => again(await post(`${path}/revoke`), "Revoked: the link works no more.");
+  return h("div", {}, h("p", { class: "quiet" }, "Revoking ends the link. Who has come in by it stays."), trouble,
+    h("p", { class: "actions" }, twice("Revoke…", "Yes: the link ends now", act, trouble)));
 }

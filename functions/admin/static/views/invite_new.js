@@ -1,6 +1,6 @@
 // An invite in ten seconds: who it is for, and Make it.
 import { post } from "../api.js";
-import { drafts, fill, h, mark, once, problem } from "../dom.js";
+import { drafts, fill, h, mark, once, refused } from "../dom.js";
 import { inviteForm } from "../invite_form.js";
 
 const DRAFT = "invite";
@@ -27,10 +27,7 @@ export function show(place) {
       drafts.drop(DRAFT);
       location.hash = `#/invites/${made.id}?made=1`;
     } catch (error) {
-      const known = error.errors?.filter((each) => element.querySelector(`[data-field="${each.field.split(".")[0]}"]`)) || [];
-      mark(element, known);
-      error.shown = known.length > 0 && known.length === error.errors.length;
-      fill(trouble, problem(error));
+      refused(element, error, trouble);
     }
     return undefined;
   }

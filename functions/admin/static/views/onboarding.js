@@ -64,7 +64,7 @@ function heading(found, about) {
   return [
     h("div", { class: "head" }, h("h1", { tabindex: "-1" }, member.name || member.username), chip(found.state)),
     h("section", { class: "card" }, h("dl", { class: "facts" }, [
-      ["Account", member.username],
+      ["Account", h("a", { href: `#/people/${member.pk}` }, member.username)],
       ["Matrix id", member.matrix_id || "nobody has said which is theirs"],
       ["Logged in", member.has_logged_in === null ? "not looked up yet" : member.has_logged_in ? "yes, to Matrix" : "never, to Matrix"],
       found.invite && ["Came by", h("a", { href: `#/invites/${found.invite}` }, "this invite")],
