@@ -119,7 +119,12 @@ QUERIES: tuple[tuple[str, tuple[str, ...]], ...] = (
 )
 
 
-GROUP_FIELDS: tuple[tuple[str, str], ...] = (("steps", "due_at"), ("steps", "waits_for"), ("steps", "state"))
+GROUP_FIELDS: tuple[tuple[str, str], ...] = (
+    ("steps", "due_at"),
+    ("steps", "waits_for"),
+    ("steps", "state"),
+    ("steps", "matrix_id"),
+)
 """Fields that are asked for across all collections of a name: Firestore indexes those only when told."""
 EXPIRING: tuple[str, ...] = ("leases", "lines", "plans", "replies", "room_keys", "to_device")
 """Collections whose documents have an `expire_at`, after which Firestore sweeps them away when told (a TTL)."""

@@ -205,7 +205,11 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("INDOC_NUDGE_HOURS", "onboarding", "Hours in INDOC until the nudge", "20", hours),
     Setting("INDOC_REMOVE_HOURS", "onboarding", "Hours in INDOC until the removal", "24", hours),
     Setting(
-        "PROTECTED_MEMBERS", "onboarding", "Comma-separated Matrix ids that nothing removes by itself", "", members
+        "PROTECTED_MEMBERS",
+        "onboarding",
+        "Comma-separated Matrix ids that nothing takes out of rooms but an off-boarding",
+        "",
+        members,
     ),
     Setting("WELCOME_DELAY_SECONDS", "onboarding", "From the hello to the welcome", "5", seconds),
     Setting(

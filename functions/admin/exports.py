@@ -17,6 +17,7 @@ from functions.admin import imports_models as im
 from functions.admin import models as m
 from functions.admin import plans_models as p
 from functions.admin import removal_models as rm
+from functions.admin import rooms_models as r
 from functions.admin.csv_answers import CSV, file_headers
 from functions.admin.users import ABOUT
 from shared.domain import sheets
@@ -98,7 +99,9 @@ SHAPES: Mapping[What, Shape] = {
     "plans": Shape(lambda plan, ports: p.plan_out(plan, ports.now()), list(p.PlanOut.model_fields)),
     "removal_reasons": Shape(lambda reason, _: rm.reason_out(reason), list(rm.ReasonOut.model_fields)),
     "rooms": Shape(
-        lambda room, _: m.room_out(room), "room_id name topic alias encrypted members kind join_rule".split()
+        lambda listed, _: r.listed(listed),
+        "room_id name topic alias encrypted members kind join_rule bot_power invite_power remove_power invited "
+        "replaced_by".split(),
     ),
     "bundles": Shape(lambda bundle, _: b.bundle_out(bundle), list(b.BundleOut.model_fields)),
     "categories": Shape(lambda category, _: c.category_out(category), list(c.CategoryOut.model_fields)),

@@ -237,17 +237,24 @@ class Skip(Strict):
     reason: Label
 
 
+People = Annotated[list[Annotated[MatrixId, Field(min_length=4)]], Field(min_length=1, max_length=100)]
+
+
 class RoomsInvite(Strict):
-    matrix_id: Annotated[MatrixId, Field(min_length=4)]
+    """`matrix_ids` instead of `matrix_id`: several people, in one job."""
+
+    matrix_id: Annotated[MatrixId, Field(min_length=4)] | None = None
+    matrix_ids: People | None = None
     rooms: Annotated[Rooms, Field(min_length=1)]
 
 
 class RoomsRemove(Strict):
     """A reason, or the id of a stored one (`template`). `message`: said to them before; whoever cannot be reached is
     removed all the same, unless `message_required`. Texts may name {username}, {name}, {matrix_id}, {community},
-    {date}."""
+    {date}. `matrix_ids` instead of `matrix_id`: several people, in one job, each with the texts filled in for them."""
 
-    matrix_id: Annotated[MatrixId, Field(min_length=4)]
+    matrix_id: Annotated[MatrixId, Field(min_length=4)] | None = None
+    matrix_ids: People | None = None
     rooms: Rooms | None = None
     reason: Label | None = None
     template: Line = ""
@@ -405,12 +412,14 @@ class JobItem(Out):
 
 
 class JobSummary(Out):
-    """`part_of`: the job of a plan that this one belongs to."""
+    """`part_of`: the job of a plan that this one belongs to. `people`: how many it concerns, where `matrix_id` is ""
+    because they are several, each named by the items."""
 
     id: str
     kind: str
     state: str
     matrix_id: str
+    people: int
     reason: str
     actor: str
     part_of: str

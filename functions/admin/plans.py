@@ -8,6 +8,7 @@ from fastapi import APIRouter, Request, Response
 
 from functions.admin import models as m
 from functions.admin import plans_models as p
+from shared.domain.errors import Invalid
 from shared.services import plan_apply, plans
 from shared.wiring import wiring
 
@@ -67,8 +68,11 @@ async def list_lines(
 @router.post("/plans/{plan_id}/apply", status_code=202)
 async def apply_plan(request: Request, plan_id: str, wanted: p.Apply, dry_run: m.DryRun = False) -> m.JobStarted:
     """The ticked lines, each looked at once more before it acts. More than ten removals need their number typed."""
-    ticked = None if wanted.lines == "all" else tuple(wanted.lines)
-    asked = plan_apply.Wanted(ticked, wanted.removals, m.body_of(request))
+    if wanted.lines is None and not wanted.all_of:
+        raise Invalid.field("lines", p.EXPECTED)
+    ticked = None if wanted.lines == "all" else tuple(wanted.lines or ())
+    of, without = tuple(wanted.all_of), frozenset(wanted.without)
+    asked = plan_apply.Wanted(ticked, wanted.removals, m.body_of(request), of, without)
     view = await plan_apply.apply(wiring(), m.actor_of(request), plan_id, asked, dry_run=dry_run)
     return m.JobStarted(job=m.job_out(view))
 

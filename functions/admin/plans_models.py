@@ -13,6 +13,7 @@ from shared.services.plan_apply import MAX_AGE
 
 LineId = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[0-9a-f]+$")]
 MOST_LINES = 20_000
+EXPECTED = f'expected "all", or 1 to {MOST_LINES} ids of lines'
 
 
 def _in_words(value: Any, check: ValidatorFunctionWrapHandler) -> Any:
@@ -20,7 +21,7 @@ def _in_words(value: Any, check: ValidatorFunctionWrapHandler) -> Any:
     try:
         return check(value)
     except ValidationError as error:
-        raise ValueError(f'expected "all", or 1 to {MOST_LINES} ids of lines') from error
+        raise ValueError(EXPECTED) from error
 
 
 Lines = Annotated[
@@ -37,10 +38,16 @@ class NewPlan(m.Strict):
     matrix_ids: Annotated[list[Annotated[m.MatrixId, Field(min_length=4)]], Field(max_length=1000)] = []
 
 
-class Apply(m.Strict):
-    """`lines`: ids, or "all"."""
+Ticked = Literal["invite", "join", "remove", "level"]
 
-    lines: Lines
+
+class Apply(m.Strict):
+    """`lines`: ids, or "all". `all_of`: besides those every line of these actions; so a hundred thousand are ticked
+    without naming them. `without`: of what "all" and `all_of` mean, these are not ticked."""
+
+    lines: Lines | None = None
+    all_of: Annotated[list[Ticked], Field(max_length=4)] = []
+    without: Annotated[list[LineId], Field(max_length=MOST_LINES)] = []
     removals: Removals | None = None
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Path
 from pydantic import Field
 
 from functions.admin import models as m
+from shared.domain.errors import Invalid
 from shared.domain.removals import RemovalReason
 from shared.services.removals import Words
 from shared.services.where import Whereabouts
@@ -55,6 +56,15 @@ class MemberRooms(m.RoomList):
 
     live: bool
     age_seconds: float | None
+
+
+def whom(wanted: m.RoomsInvite | m.RoomsRemove) -> dict[str, Any]:
+    """One person, or several. Raises `Invalid` for neither and for both."""
+    if wanted.matrix_id is None and wanted.matrix_ids is None:
+        raise Invalid.field("matrix_id", "expected a Matrix id such as @ada:example.org, or several as matrix_ids")
+    if wanted.matrix_id is not None and wanted.matrix_ids is not None:
+        raise Invalid.field("matrix_ids", "expected this or matrix_id, not both")
+    return {"matrix_id": wanted.matrix_id or "", "people": tuple(wanted.matrix_ids or ())}
 
 
 def reason_out(record: RemovalReason) -> ReasonOut:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import Literal
 
 from fastapi import APIRouter, Request
 
 from functions.admin import models as m
 from functions.admin import removal_models as rm
-from functions.admin import sync_models as s
+from functions.admin import rooms_models as r
 from shared.domain.errors import Invalid
 from shared.domain.members import member_id
-from shared.ports import Room
-from shared.services import jobs, lists
+from shared.services import crowds, jobs, room_lists
+from shared.services.jobs import JobView, Wanted
 from shared.services.where import whereabouts
 from shared.wiring import wiring
 
@@ -20,21 +20,26 @@ router = APIRouter(tags=["rooms"])
 
 
 @router.get("/rooms")
-async def list_rooms(limit: m.Limit = 50, cursor: m.Cursor = None) -> s.CachedRooms:
-    """The rooms that the bot is in, by name: from the cache, or of the homeserver while there is none."""
-    ports = wiring()
-    found = await lists.rooms(ports)
-    items, following = _sliced(found.rooms, limit, cursor)
+async def list_rooms(
+    q: m.Search = "",
+    only: Literal["", "missing", "spaces", "encrypted"] = "",
+    limit: m.Limit = 50,
+    cursor: m.Cursor = None,
+) -> r.CachedRooms:
+    """The rooms that the bot is in, by name: from the cache, or of the homeserver while there is none. Each word of
+    `q` is somewhere in name, topic, alias or id. `only` those in which the bot lacks power, or of a kind."""
+    ports, start = wiring(), m.offset_of(cursor)
+    found = await room_lists.find(ports, q, only, start, limit)
+    following = str(start + limit) if start + limit < found.total else None
     age = max(0.0, (ports.now() - found.synced_at).total_seconds())
-    total = len(found.rooms)
-    return s.CachedRooms(items=items, next_cursor=following, total=total, synced_at=found.synced_at, age_seconds=age)
-
-
-def _sliced(rooms: Sequence[Room], limit: int, cursor: str | None) -> tuple[list[m.RoomOut], str | None]:
-    start = m.offset_of(cursor)
-    more = start + limit < len(rooms)
-    items = [m.room_out(room) for room in rooms[start : start + limit]]
-    return items, str(start + limit) if more else None
+    return r.CachedRooms(
+        items=[r.listed(each) for each in found.items],
+        next_cursor=following,
+        total=found.total,
+        counts=dict(found.counts),
+        synced_at=found.synced_at,
+        age_seconds=age,
+    )
 
 
 @router.get("/members/{matrix_id:path}/rooms")
@@ -48,8 +53,9 @@ async def rooms_of_member(matrix_id: str) -> rm.MemberRooms:
 async def invite_to_rooms(
     request: Request, wanted: m.RoomsInvite, dry_run: m.DryRun = False, idempotency_key: m.IdempotencyKey = ""
 ) -> m.JobStarted:
-    asked = jobs.Wanted("invite", wanted.matrix_id, tuple(wanted.rooms), key=idempotency_key, body=m.body_of(request))
-    return m.JobStarted(job=m.job_out(await jobs.start(wiring(), m.actor_of(request), asked, dry_run=dry_run)))
+    """One person, or with `matrix_ids` several, each into each of the rooms."""
+    asked = Wanted("invite", rooms=tuple(wanted.rooms), key=idempotency_key, body=m.body_of(request), **rm.whom(wanted))
+    return m.JobStarted(job=m.job_out(await _started(request, asked, dry_run=dry_run)))
 
 
 @router.post("/rooms/remove", status_code=202)
@@ -61,6 +67,13 @@ async def remove_from_rooms(
     rooms = tuple(wanted.rooms or ())
     if wanted.rooms is not None and not rooms:
         raise Invalid.field("rooms", "expected at least one room, or no such field for every room they are in")
-    words = rm.words_of(wanted)
-    asked = jobs.Wanted("remove", wanted.matrix_id, rooms, words.reason, idempotency_key, m.body_of(request), words)
-    return m.JobStarted(job=m.job_out(await jobs.start(wiring(), m.actor_of(request), asked, dry_run=dry_run)))
+    words, body = rm.words_of(wanted), m.body_of(request)
+    asked = Wanted(
+        "remove", rooms=rooms, reason=words.reason, key=idempotency_key, body=body, words=words, **rm.whom(wanted)
+    )
+    return m.JobStarted(job=m.job_out(await _started(request, asked, dry_run=dry_run)))
+
+
+async def _started(request: Request, asked: Wanted, *, dry_run: bool) -> JobView:
+    act = crowds.start if asked.people else jobs.start
+    return await act(wiring(), m.actor_of(request), asked, dry_run=dry_run)

@@ -34,10 +34,6 @@ class Users(Aged):
     items: list[UserItem]
 
 
-class CachedRooms(Aged):
-    items: list[m.RoomOut]
-
-
 class SyncAsk(m.Strict):
     """Both, and whichever kind is due, unless said otherwise."""
 

@@ -9,7 +9,7 @@ locals {
     letters     = [["matrix_id", "-created_at"], ["room_id", "-created_at"]]
     replies     = [["matrix_id", "-at"]]
   }
-  group_fields = { steps = ["due_at", "state", "waits_for"] }
+  group_fields = { steps = ["due_at", "matrix_id", "state", "waits_for"] }
   expiring     = ["leases", "lines", "plans", "replies", "room_keys", "to_device"]
   unasked      = { cache = ["packed"], lines = ["packed"], syncs = ["progress", "shards"] } # UNASKED
 

@@ -237,7 +237,7 @@ variable "indoc_remove_hours" {
 }
 
 variable "protected_members" {
-  description = "PROTECTED_MEMBERS: Matrix ids of people whom nothing removes by itself."
+  description = "PROTECTED_MEMBERS: Matrix ids of people whom nothing takes out of rooms but an off-boarding."
   type        = list(string)
   default     = []
 

@@ -18,7 +18,8 @@ MOST_ROOMS = 440
 class Job(Record, frozen=True, kw_only=True):
     """`kind`: "invite", "remove" or "offboard"; "plan" or "undo": its steps make jobs of kind "member", one for each
     whom the plan concerns, which are `part_of` it, from that `part` of the plan; "import" or "bulk": one step that
-    works off lines. `matrix_id`: whom it concerns.
+    works off lines. `matrix_id`: whom it concerns; "" where that is several `people`, so many of them, each named by
+    the steps.
     `actor`: the admin. `account_pk`: of an off-boarding, in Authentik. `message`: said to them before;
     `message_required`: nothing is done unless it was. `not_before`: when the first removal may be. `notes`: what the
     admin should know of how it was decided.
@@ -38,6 +39,7 @@ class Job(Record, frozen=True, kw_only=True):
     pace_interval: float = 0.0
     pace_until: datetime | None = None
     account_pk: int = 0
+    people: int = 0
     message: str = ""
     message_required: bool = False
     not_before: datetime | None = None
@@ -62,6 +64,23 @@ def leaving_steps(job: Job, where: Mapping[str, Iterable[str]]) -> list[Step]:
         steps += [_removal(job, member, room) for room in dict.fromkeys(rooms)]
     first = next((stage for stage in STAGES if any(step.kind == stage for step in steps)), "")
     return [step if step.kind == first else step.but(state="pending", due_at=None) for step in steps]
+
+
+def crowd_steps(job: Job, rooms: Mapping[str, Iterable[str]], said: Mapping[str, tuple[str, str]]) -> list[Step]:
+    """Of a job that concerns several people: `rooms` of each, and for a removal the reason and the message of each. A
+    message comes before the removals of its own reader, and before nobody else's."""
+    steps: list[Step] = []
+    for member, theirs in rooms.items():
+        reason, message = said.get(member, ("", ""))
+        own = ids.digest("member", member, length=8)
+        made = [_step(job, KINDS[job.kind], f"{ids.room_step(room)}~{own}", room) for room in dict.fromkeys(theirs)]
+        made = [step.but(wanted={"reason": reason}) if reason else step for step in made]
+        if message and made:
+            made = [step.but(state="pending", due_at=None) for step in made]
+            first = _step(job, "removal_message", f"removal_message~{own}")
+            made = [first.but(wanted={"message": message}), *made]
+        steps += [step.but(matrix_id=member) for step in made]
+    return steps
 
 
 def fitting(where: Mapping[str, Sequence[str]]) -> tuple[dict[str, Sequence[str]], list[str]]:
@@ -92,9 +111,10 @@ def _step(job: Job, kind: str, name: str, room: str = "") -> Step:
 
 def next_stage(job: Job, ended: Step, pending: Sequence[Step], now: datetime) -> list[Step]:
     """What the end of a stage starts: the pending steps of the next one. Where the message was required and could not
-    be said, nobody is removed."""
+    be said, nobody is removed. Of several people each has stages of their own."""
     if ended.kind not in STAGES[:-1] or ended.state not in ENDED:
         return []
+    pending = [step for step in pending if job.matrix_id or step.matrix_id == ended.matrix_id]
     if ended.kind == "removal_message" and ended.state != "done" and job.message_required:
         reason = {"reason": "not removed, as was asked: the message before it could not be said"}
         return [step.ended("skipped", now, result=reason) for step in pending if step.kind == "removal"]

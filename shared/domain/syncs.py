@@ -18,7 +18,8 @@ class Sync(Record, frozen=True, kw_only=True):
     """`running_until`: until when somebody has claimed it. `begun_at`: when the one that is under way began, over all
     of its runs; `kind` says which. `progress`: where a full one goes on. `light_at`, `full_at`: when the last one that
     came to its end began: the cache is at least as new. `position`: behind which changes are to be asked for. `direct`:
-    a digest of the bot's direct rooms, which are left out. `runs`: of the one that is under way.
+    a digest of the bot's direct rooms, which are left out. `bot`: of whose power the rooms' rows speak. `runs`: of the
+    one that is under way.
     `shards`: each packed document, with its digest, its parts and how many rows are in it. `failed_at`, `cause`, `fix`:
     of the last run, where it failed."""
 
@@ -31,6 +32,7 @@ class Sync(Record, frozen=True, kw_only=True):
     full_at: datetime | None = None
     position: str = ""
     direct: str = ""
+    bot: str = ""
     progress: dict[str, Any] = field(default_factory=dict)
     runs: int = 0
     shards: dict[str, dict[str, Any]] = field(default_factory=dict)

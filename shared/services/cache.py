@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 
 from shared.domain import cached_rooms, cached_users, packing
 from shared.domain.cache import Memberships, Numbered, Rooms, Users, UserShard
-from shared.domain.cached_rooms import RoomRow, member_shard, members_name
+from shared.domain.cached_rooms import RoomRow, member_shard, members_name, rooms_name
+from shared.domain.cached_users import UserRow
 from shared.domain.errors import Outpaced
 from shared.domain.syncs import Source, Sync
 from shared.services.context import Ports
@@ -59,6 +60,36 @@ async def memberships(ports: Ports, only: Collection[str] | None = None) -> Memb
         return Memberships(sync, by_id, found, [user for chunk in ids for user in chunk])
 
     return await _whole(ports, "matrix", read)
+
+
+async def memberships_of(ports: Ports, room_id: str) -> Memberships | None:
+    """Of one room and its row alone: fewer reads. None: there is no cache yet."""
+
+    async def read(sync: Sync, held: Held) -> Memberships:
+        shard = member_shard(room_id)
+        members, rows = ([name] if name in sync.shards else [] for name in (members_name(shard), rooms_name(shard)))
+        there = (await loaded(ports, sync, members, _member_shard, held)).values()
+        ids = (await loaded(ports, sync, sync.names("ids-"), _ids, held)).values()
+        found = list((await loaded(ports, sync, rows, _room_shard, held)).values())
+        by_id = found[0] if found else {}
+        return Memberships(
+            sync, by_id, dict(zip([shard], there, strict=False)), [user for chunk in ids for user in chunk]
+        )
+
+    return await _whole(ports, "matrix", read)
+
+
+async def users_for_names(ports: Ports, most: int) -> list[UserRow] | None:
+    """Everybody, where no more than so many documents would have to be read for it, besides the state document."""
+
+    async def read(sync: Sync, held: Held) -> list[UserRow] | None:
+        names = sync.names("users-")
+        missing = [name for name in names if held.get(name, ("",))[0] != sync.shards[name]["digest"]]
+        if sum(int(sync.shards[name]["parts"]) for name in missing) > most:
+            return None
+        return list(Users(sync, await loaded(ports, sync, names, _user_shard, held), {}))
+
+    return await _whole(ports, "authentik", read)
 
 
 async def _whole(ports: Ports, source: Source, read: Callable[[Sync, Held], Awaitable[T]]) -> T | None:

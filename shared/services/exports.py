@@ -26,7 +26,7 @@ from shared.repositories import (
 )
 from shared.services import lists
 from shared.services.context import Actor, Ports
-from shared.services.managed import managed
+from shared.services.room_lists import everything
 
 PAGE = 200
 ONE_BY_ONE = 500
@@ -101,7 +101,7 @@ async def _account(ports: Ports, pk: int) -> Account | None:
 
 
 async def rooms(ports: Ports) -> Pages:
-    yield await managed(ports)
+    yield (await everything(ports))[0]
 
 
 SOURCES: Mapping[str, Callable[[Ports], Pages]] = {

@@ -50,6 +50,7 @@ async def traces(ports: Ports, onboarding_id: str) -> Traces:
         *[path for letter in letters for path in await _below(documents, letter.path, "parts", "shares")],
         *[letter.path for letter in letters],
         *[path for job in jobs for path in await _below(documents, job, "steps")],
+        *[item.path for item in await _found(documents, "steps", "matrix_id", people, group=True)],
         *jobs,
         *[path for stay in stays for path in await _below(documents, stay, "steps")],
         *stays,
@@ -117,10 +118,13 @@ async def _any(documents: Documents, collection: str, field: str, values: Sequen
     return [item.path for item in await _found(documents, collection, field, values)]
 
 
-async def _found(documents: Documents, collection: str, field: str, values: Sequence[str | int]) -> list[Document]:
+async def _found(
+    documents: Documents, collection: str, field: str, values: Sequence[str | int], *, group: bool = False
+) -> list[Document]:
     found: list[Document] = []
     for at in range(0, len(values), IN):
-        found += await _all(documents, collection, field, "in", list(values[at : at + IN]))
+        query = Query(collection, [(field, "in", list(values[at : at + IN]))], group=group)
+        found += await every(documents, query)
     return found
 
 

@@ -42,15 +42,17 @@ class JobView(Struct, frozen=True):
 
 class Wanted(Struct, frozen=True):
     """`kind`: "invite" or "remove". `rooms` empty, for a removal: every room of the bot they are in. `words`: what a
-    removal says beyond its reason. `part_of`: the job of an act on many."""
+    removal says beyond its reason. `people`: instead of `matrix_id`, where it concerns several. `part_of`: the job of
+    an act on many."""
 
     kind: str
-    matrix_id: str
+    matrix_id: str = ""
     rooms: tuple[str, ...] = ()
     reason: str = ""
     key: str = ""
     body: str = ""
     words: Words = Words()
+    people: tuple[str, ...] = ()
     part_of: str = ""
 
 
@@ -121,7 +123,8 @@ async def begun(ports: Ports, actor: Actor, job: Job, steps: Sequence[Step], act
         raise Invalid.field("rooms", f"expected at most {MAX_STEPS}")
     job = job.but(state=derived_state("", steps), finished_at=None if steps else job.created_at)
     rooms = list(dict.fromkeys(step.room for step in steps if step.room))
-    record = audit(ports.now(), actor.name, action, job.matrix_id, job.id, source=actor.source)
+    target = job.matrix_id or (rooms[0] if len(rooms) == 1 else "")  # several people: each step's own record names one
+    record = audit(ports.now(), actor.name, action, target, job.id, source=actor.source)
     record = record.but(detail={"job": job.id, "rooms": rooms, "reason": job.reason} | detail)
     creations = [Create(step.path, step.data()) for step in steps]
     try:

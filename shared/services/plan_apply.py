@@ -16,7 +16,7 @@ from shared.domain.audit import audit
 from shared.domain.errors import Conflict, Invalid, Outpaced
 from shared.domain.jobs import Job
 from shared.domain.onboarding import ENDED, Step, derived_state
-from shared.domain.plans import Plan
+from shared.domain.plans import Line, Plan
 from shared.ports import Create
 from shared.repositories import JOBS, PLANS, Stored, audit_write
 from shared.services import bundles
@@ -33,11 +33,22 @@ UNASKED_REMOVALS = 10
 
 
 class Wanted(Struct, frozen=True):
-    """`lines`: ids, None for all. `removals`: how many the admin knows of. `body`: a digest of the request."""
+    """`lines`: ids, None for all. `removals`: how many the admin knows of. `body`: a digest of the request. `all_of`:
+    actions of which every line is ticked besides. `without`: of those, and of all, these are not."""
 
     lines: tuple[str, ...] | None = None
     removals: int | None = None
     body: str = ""
+    all_of: tuple[str, ...] = ()
+    without: frozenset[str] = frozenset()
+
+    @property
+    def everything(self) -> bool:
+        return self.lines is None and not self.without
+
+    def ticks(self, line: Line, named: frozenset[str]) -> bool:
+        by_kind = (self.lines is None or line.action in self.all_of) and line.id not in self.without
+        return line.action != "keep" and (line.id in named or by_kind)
 
 
 async def apply(ports: Ports, actor: Actor, plan_id: str, wanted: Wanted, *, dry_run: bool = False) -> JobView:
@@ -49,7 +60,7 @@ async def apply(ports: Ports, actor: Actor, plan_id: str, wanted: Wanted, *, dry
     if now - plan.created_at > MAX_AGE:
         raise Conflict("this plan is more than an hour old", "Make a new one: what it sees is true now.")
     await _check_bundles(ports, plan)
-    ticked, counts = await _ticked(ports, plan, wanted.lines)
+    ticked, counts = await _ticked(ports, plan, wanted)
     check_removals(counts.get("remove", 0), wanted.removals, "takes people out of rooms")
     name = f"job_{ids.digest('plan', plan.id)}"
     steps = [part_step(name, part, now, plan=plan.id, lines=chosen, seen=plan.created_at) for part, chosen in ticked]
@@ -77,22 +88,20 @@ async def _check_bundles(ports: Ports, plan: Plan) -> None:
         raise Conflict(words, "Make a new plan.")
 
 
-async def _ticked(
-    ports: Ports, plan: Plan, lines: tuple[str, ...] | None
-) -> tuple[list[tuple[int, list[str] | None]], Counter[str]]:
+async def _ticked(ports: Ports, plan: Plan, wanted: Wanted) -> tuple[list[tuple[int, list[str] | None]], Counter[str]]:
     """The parts that have ticked lines, each with those (None: all of them), and how many of each action."""
-    if lines is None:
+    if wanted.everything:
         counts = Counter({action: count for action, count in plan.counts.items() if action != "keep"})
         return [(part, None) for part in range(len(plan.sizes))] if counts.total() else [], counts
-    wanted, counts = set(lines), Counter[str]()
+    named, counts, known = frozenset(wanted.lines or ()), Counter[str](), 0
     ticked: list[tuple[int, list[str] | None]] = []
     for part in range(len(plan.sizes)):
-        found = [each for each in await lines_of(ports, plan.id, part) if each.id in wanted and each.action != "keep"]
+        found = [line for line in await lines_of(ports, plan.id, part) if wanted.ticks(line, named)]
         counts.update(line.action for line in found)
+        known += sum(line.id in named for line in found)
         if found:
             ticked.append((part, [line.id for line in found]))
-    if counts.total() != len(wanted):
-        missing = len(wanted) - counts.total()
+    if missing := len(named) - known:
         raise Invalid.field("lines", f"expected ids of lines of this plan that change something; {missing} are none")
     return ticked, counts
 

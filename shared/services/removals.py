@@ -34,6 +34,11 @@ class Words(Struct, frozen=True):
 
 async def worded(ports: Ports, words: Words, matrix_id: str, username: str = "", name: str = "") -> tuple[str, str]:
     """Reason and message, filled in for this member. Raises `Invalid`, naming the field."""
+    return filled_for(ports, await chosen(ports, words), matrix_id, username, name)
+
+
+async def chosen(ports: Ports, words: Words) -> tuple[str, str]:
+    """Reason and message as they stand, with their places. Raises `Invalid`, naming the field."""
     reason, message = checked(words.reason, "reason"), checked(words.message, "message")
     if words.template:
         try:
@@ -46,6 +51,13 @@ async def worded(ports: Ports, words: Words, matrix_id: str, username: str = "",
         raise Invalid.field("reason", "expected a reason, or a template that has one")
     if words.required and not message:
         raise Invalid.field("message_required", "expected a message, or a template that has one")
+    return reason, message
+
+
+def filled_for(
+    ports: Ports, texts: tuple[str, str], matrix_id: str, username: str = "", name: str = ""
+) -> tuple[str, str]:
+    reason, message = texts
     values = values_for(matrix_id, username, name, ports.policy.domain, ports.now())
     return filled(reason, values)[:LONGEST], filled(message, values)
 
@@ -56,9 +68,9 @@ async def onboarding_of(ports: Ports, matrix_id: str) -> Onboarding | None:
     return ONBOARDINGS.stored(page.items[0]).record if page.items else None
 
 
-async def refuse_the_bot(ports: Ports, member: MemberId) -> None:
+async def refuse_the_bot(ports: Ports, member: MemberId, field: str = "matrix_id") -> None:
     if member == (await (await ports.chat()).whoami()).user_id:
-        raise Invalid.field("matrix_id", "is the bot itself, without which nothing works in the room")
+        raise Invalid.field(field, "is the bot itself, without which nothing works in the room")
 
 
 async def all_foreseen(ports: Ports, job: Job, steps: Sequence[Step]) -> list[Step]:
@@ -77,7 +89,7 @@ async def say_before(act: Act) -> Ending:
         raise Invalid(f"{act.step.path} is not a step of a job")
     try:
         room, people = await direct_room(act)
-        content = messages.plainly(act.parent.message, act.marker)
+        content = messages.plainly(act.step.wanted.get("message") or act.parent.message, act.marker)
         return Done(await say(act, room.room_id, content, encrypted=room.encrypted, people=people))
     except (NoDevice, Abandoned, Rejected) as error:
         if act.parent.message_required:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from shared.domain.errors import MusterError, NotFound, Refused
 from shared.domain.jobs import Job
 from shared.domain.onboarding import Step
+from shared.domain.room_needs import cause_of
 from shared.ports import Chat, Membership, Power
 from shared.services.context import Ports
 from shared.services.managed import room_id_of
 from shared.services.presence import look_up_presence
 from shared.services.steps import Act, Done, Ending, Skipped
 
+PROTECTED = "they are protected by the settings (PROTECTED_MEMBERS)"
 UNEXPLAINED = ("M_FORBIDDEN", "M_NOT_FOUND", "M_UNKNOWN", "")
 """The homeserver's codes that do not say what is missing."""
 
@@ -38,7 +40,10 @@ async def remove_from_room(act: Act) -> Ending:
     there = await looked(chat, room_id, act.matrix_id)
     if there is None or there.state in ("leave", "ban"):
         return Skipped(_not_there(there)["reason"])
-    membership = await remove(chat, room_id, act.matrix_id, getattr(act.parent, "reason", ""))
+    if isinstance(act.parent, Job) and _protects(act.ports, act.parent, act.matrix_id):
+        return Skipped(PROTECTED)
+    reason = str(act.step.wanted.get("reason") or getattr(act.parent, "reason", ""))
+    membership = await remove(chat, room_id, act.matrix_id, reason)
     return Done({"room_id": room_id, "membership": membership})
 
 
@@ -51,12 +56,19 @@ async def foreseen(ports: Ports, job: Job, step: Step) -> Step:
         there = await looked(chat, room_id, member)
         if there is None or there.state in ("leave", "ban"):
             return step.ended("skipped", job.created_at, result=_not_there(there))
+        if _protects(ports, job, member):
+            return step.ended("skipped", job.created_at, result={"reason": PROTECTED})
         unable = lacking(await chat.power(room_id, member), await _name(chat, room_id), member, "kick")
     except (Refused, NotFound) as refusal:
         unable = Refused(refusal.cause, refusal.fix, getattr(refusal, "code", ""))
     if unable:
         return step.ended("failed", job.created_at, cause=unable.cause, fix=unable.fix, code=unable.code)
     return step
+
+
+def _protects(ports: Ports, job: Job, matrix_id: str) -> bool:
+    """An off-boarding is somebody's own decision about one person: it takes them out all the same."""
+    return job.kind == "remove" and matrix_id in ports.policy.protected
 
 
 def _not_there(there: Membership | None) -> dict[str, str]:
@@ -118,9 +130,8 @@ async def explained(
 def lacking(power: Power, name: str, matrix_id: str, act: str) -> Refused | None:
     """Which level is missing for an "invite" or a "kick" in the room of that name; None where none is."""
     needed = power.invite if act == "invite" else power.kick
-    doing = "inviting" if act == "invite" else "removing"
     if power.ours < needed:
-        cause = f"the bot has power {power.ours} in {name}, {doing} needs {needed}"
+        cause = cause_of(power.ours, needed, name, "invite" if act == "invite" else "remove")
         return Refused(cause, f"In {name}, give the bot power {needed}, then retry.", "M_FORBIDDEN")
     if act == "kick" and power.target >= power.ours:
         cause = f"{matrix_id} has power {power.target} in {name}, the bot {power.ours}: it cannot remove them"

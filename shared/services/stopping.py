@@ -67,12 +67,20 @@ async def _bringing_jobs(ports: Ports, person: str) -> list[Stored[Job]]:
     return [JOBS.stored(item) for item in await every(ports.documents, query)]
 
 
+async def _among_others(ports: Ports, person: str) -> list[Stored[Step]]:
+    """Of jobs that concern several people, the steps that are about this one."""
+    found = await every(ports.documents, Query("steps", [("matrix_id", "==", person)], group=True))
+    steps = [Stored(Step.of(item.data), item.path, item.version) for item in found]
+    return [each for each in steps if each.record.kind in BRINGING]
+
+
 async def inviting_steps(ports: Ports, person: str) -> list[Step]:
     """By which jobs have invited them, or still may; none that was left out."""
-    steps = [
-        each.record for job in await _bringing_jobs(ports, person) for each in await steps_of(ports.documents, job.path)
+    found = [
+        *[each for job in await _bringing_jobs(ports, person) for each in await steps_of(ports.documents, job.path)],
+        *await _among_others(ports, person),
     ]
-    return [step for step in steps if step.kind == "room" and step.state != "skipped"]
+    return [each.record for each in found if each.record.kind == "room" and each.record.state != "skipped"]
 
 
 async def stop_invites(ports: Ports, people: Sequence[str]) -> None:
@@ -82,12 +90,20 @@ async def stop_invites(ports: Ports, people: Sequence[str]) -> None:
         for job in await _bringing_jobs(ports, person):
             if job.record.state == "done":
                 continue
-            for each in await steps_of(ports.documents, job.path):
-                [stopped] = kept_from([each.record], REASON, ports.now())
-                if stopped != each.record:
-                    with contextlib.suppress(Outpaced):  # it ends just now by itself
-                        await ports.documents.write(each.replaced(stopped))
+            await _stop(ports, await steps_of(ports.documents, job.path))
             await restate(ports, job.path)
+        theirs = await _among_others(ports, person)
+        await _stop(ports, theirs)
+        for path in sorted({each.record.parent for each in theirs}):
+            await restate(ports, path)
+
+
+async def _stop(ports: Ports, steps: Sequence[Stored[Step]]) -> None:
+    for each in steps:
+        [stopped] = kept_from([each.record], REASON, ports.now())
+        if stopped != each.record:
+            with contextlib.suppress(Outpaced):  # it ends just now by itself
+                await ports.documents.write(each.replaced(stopped))
 
 
 def kept_from(steps: Sequence[Step], why: str, now: datetime) -> list[Step]:

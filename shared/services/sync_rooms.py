@@ -51,7 +51,7 @@ async def full(run: Run) -> dict[str, Any] | None:
             return None
     ids.forget(await _in_use(run))
     ids.stage()
-    return {"position": progress["position"], "counts": await _counts(run), "direct": _mark(direct)}
+    return {"position": progress["position"], "counts": await _counts(run)} | await _about(chat, direct, "")
 
 
 async def light(run: Run) -> dict[str, Any] | None:
@@ -78,7 +78,7 @@ async def light(run: Run) -> dict[str, Any] | None:
             await _apply(run, chat, ids, shard, changed, gone)
         ids.stage()
     counts = await _counts(run) if changed or gone else run.sync.counts
-    return {"position": changes.position, "counts": counts, "direct": _mark(direct)}
+    return {"position": changes.position, "counts": counts} | await _about(chat, direct, run.sync.bot)
 
 
 async def _position(run: Run) -> str:
@@ -95,6 +95,11 @@ async def _watcher(run: Run) -> Chat | None:
 
 async def _direct(chat: Chat) -> set[str]:
     return {room for rooms in (await chat.direct_rooms()).values() for room in rooms}
+
+
+async def _about(chat: Chat, direct: set[str], bot: str) -> dict[str, Any]:
+    """What lists and the next run must know besides. `bot`: where it is known who that is."""
+    return {"direct": _mark(direct), "bot": bot or (await chat.whoami()).user_id}
 
 
 def _mark(direct: set[str]) -> str:

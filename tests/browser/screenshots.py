@@ -28,6 +28,12 @@ VIEWS = {
     "onboardings": ("#/onboardings", "Eve Else"),
     "onboarding-failed": ("#/onboardings", "Bea Broken"),
     "onboarding-held": ("#/onboardings", "Eve Else"),
+    "rooms": ("#/rooms", "Book Club"),
+    "rooms-for-somebody": ("#/rooms?for=@ada:muster.test", "Book Club"),
+    "room": ("#/rooms", "Book Club"),
+    "bundles": ("#/bundles", "There is no bundle yet"),
+    "bundle-new": ("#/bundles/+", "Choose rooms first"),
+    "plans": ("#/plans", "No plan has been made yet"),
     "person-new": ("#/people/new", "Book Club"),
     "person": ("#/onboardings", "Bea Broken"),
     "settings": ("#/settings", "AUTHENTIK_URL"),
@@ -81,7 +87,7 @@ def _shown(page: Page, base: str, name: str, path: str, sign: str) -> None:
     page.goto(f"{base}/{path}")
     found = page.get_by_role("heading", name="you").first if name == "home" else page.get_by_text(sign).first
     found.wait_for()
-    if name in ("invite", "onboarding-failed", "onboarding-held", "person"):
+    if name in ("invite", "onboarding-failed", "onboarding-held", "person", "room"):
         page.get_by_role("link", name=sign).click()
         page.get_by_role("heading", name=sign).first.wait_for()
     if name == "job":

@@ -17,6 +17,7 @@ export const get = (path, options = {}) => call("GET", path, undefined, options)
 export const open = (path, options) => answered("GET", path, undefined, { seconds: 3600, ...options });
 export const post = (path, body = {}, options = {}) => call("POST", path, body, options);
 export const patch = (path, body, options = {}) => call("PATCH", path, body, options);
+export const put = (path, body, options = {}) => call("PUT", path, body, options);
 export const del = (path, options = {}) => call("DELETE", path, undefined, options);
 
 async function call(method, path, body, options) {

@@ -8,13 +8,20 @@ export const groups = keeper(() => all("/api/groups", 4000).then(({ items }) => 
 export const bundles = keeper(() => all("/api/bundles", 300).then(({ items }) => items), 60_000);
 
 // By name: so do accounts and invites have them. One that may not be granted is shown, with the reason.
-export const groupPicker = (chosen = [], told = () => {}) => picker({
+export const groupPicker = (chosen = [], told = () => {}, more = {}) => picker({
   field: "groups", legend: "Groups in Authentik", nouns: ["group", "groups"], search: "Search groups", chosen, told,
   empty: "Authentik has no group yet.",
   load: async () => (await groups()).map((group) => ({
     id: group.name, name: group.name, detail: group.members === null ? "" : plural(group.members, "member"),
     blocked: group.grantable ? "" : `Cannot be granted here: ${group.why}.`,
   })).sort((a, b) => Boolean(a.blocked) - Boolean(b.blocked)),
+  ...more,
+});
+
+// Whose members something is for: nobody is given anything by being looked at.
+export const membersPicker = (chosen, told, legend) => groupPicker(chosen, told, {
+  field: "for_groups", legend, search: "Search groups of members",
+  load: async () => (await groups()).map((group) => ({ id: group.name, name: group.name, detail: group.members === null ? "" : plural(group.members, "member") })),
 });
 
 export const bundlePicker = (chosen = [], told = () => {}) => picker({

@@ -12,7 +12,7 @@ const GROUPS = [["done", "Succeeded"], ["failed", "Failed"], ["skipped", "Left o
 export const JOB_STATES = { running: "Under way", waiting: "Waiting", failed: "Something failed", done: "Done" };
 
 export function jobTitle(job) {
-  const whom = job.matrix_id || "somebody";
+  const whom = job.matrix_id || (job.people ? plural(job.people, "person", "people") : "somebody");
   switch (job.kind) {
     case "invite": return `Invite ${whom} to rooms`;
     case "remove": return `Take ${whom} out of rooms`;

@@ -161,6 +161,8 @@ KNOWN: dict[str, set[str]] = {
     "/api/onboardings/ob_x/approve": {"POST"},
     "/api/onboardings/ob_x/reject": {"POST"},
     "/api/rooms": {"GET"},
+    "/api/rooms/!a:b.test": {"GET"},
+    "/api/rooms/!a:b.test/members": {"GET"},
     "/api/rooms/invite": {"POST"},
     "/api/rooms/remove": {"POST"},
     "/api/bundles": {"GET", "POST"},

@@ -46,6 +46,8 @@ POST /api/onboardings/{onboarding_id}/skip
 POST /api/onboardings/{onboarding_id}/approve
 POST /api/onboardings/{onboarding_id}/reject
 GET /api/rooms
+GET /api/rooms/{room_id}
+GET /api/rooms/{room_id}/members
 GET /api/members/{matrix_id}/rooms
 POST /api/rooms/invite
 POST /api/rooms/remove
@@ -115,17 +117,20 @@ FIELDS = {
     "StepOut": "state attempts next_at cause fix result",
     "Retry": "steps",
     "Skip": "step reason",
+    "ListedRoom": "room_id name topic alias encrypted members bot_power invite_power remove_power needs invited",
+    "RoomDetail": "room_id needs live bot domain in_spaces entered_by",
+    "RoomMember": "matrix_id membership power pk username name kept",
+    "RoomsInvite": "matrix_id matrix_ids rooms",
+    "RoomsRemove": "matrix_id matrix_ids rooms reason template message message_required",
     "Bulk": "act pks filter group rooms count",
     "JobOut": "id kind state reason part_of items counts total notes",
     "JobItem": "kind step pk username name state cause fix result",
-    "RoomsInvite": "matrix_id rooms",
-    "RoomsRemove": "matrix_id rooms reason template message message_required",
     "NewBundle": "name rooms groups for_groups levels removes space_first",
     "BundleOut": "id name revision rooms groups for_groups levels removes space_first ways",
     "NewPlan": "bundles groups matrix_ids",
     "PlanOut": "id state created_at total counts notes job applied undo_until undo_job",
     "PlanLineOut": "id action matrix_id username room_id room before after reason",
-    "Apply": "lines removals",
+    "Apply": "lines all_of without removals",
     "Offboard": "reason template message message_required keep_rooms matrix_ids",
     "ReasonOut": "id label reason message",
     "IndocItem": "matrix_id since hours onboarding state nudge_at remove_at",
@@ -182,7 +187,7 @@ def test_every_route_of_the_contract_is_there() -> None:
     sample = {"invite_id": "inv_x", "pk": "2", "onboarding_id": "ob_x", "matrix_id": "@a:b.test", "job_id": "job_x"}
     sample |= {"import_id": "imp_x", "what": "invites", "bundle_id": "bundle_x", "plan_id": "plan_x"}
     sample["category_id"] = "cat_x"
-    sample["reason_id"] = "rules"
+    sample |= {"reason_id": "rules", "room_id": "!a:b.test"}
     known = {f"{method} {path}" for path, methods in KNOWN.items() for method in methods}
     assert {name.format(**sample) for name in operations()} == known
 
@@ -268,7 +273,7 @@ IDS: dict[str, Any] = {}
 
 async def _furnish(service: Service) -> None:
     world = service.world
-    world.homeserver.add_room("Ops", alias="ops")
+    IDS["room_id"] = world.homeserver.add_room("Ops", alias="ops")
     world.authentik.add_group("staff")
     IDS["invite_id"] = (await service.api("POST", "/api/invites", json={"label": "x"})).json()["id"]
     made = (await service.api("POST", "/api/users", json={"first_name": "Ada"})).json()

@@ -18,6 +18,8 @@ PLAN: dict[str, list[Any]] = {
 }
 APPLY: dict[str, list[Any]] = {
     "lines": [None, "every", "", [], [""], [5], ["!"], ["abc"], ["x" * 65], {}],
+    "all_of": [None, "invite", ["keep"], ["kick"], [5], ["invite"] * 5],
+    "without": [None, "all", ["!"], [5], ["x" * 65]],
     "removals": [-1, 1.5, "3", True, 10**9, []],
     "extra": [1],
 }
@@ -154,3 +156,32 @@ async def test_more_than_ten_removals(service: Service, world: World) -> None:
     assert '"removals": 11' in problem(answer, 409)["fix"]
     answer = await service.api("POST", f"/api/plans/{plan['id']}/apply", json={"lines": "all", "removals": 11})
     assert answer.status_code == 202
+
+
+async def test_ticked_by_kind(service: Service, world: World) -> None:
+    """All lines of a kind but some need no list of the others; what is named wrongly, or nothing at all, is refused."""
+    plan = await planned(service, 4)
+    path = f"/api/plans/{plan['id']}"
+    lines = (await service.api("GET", f"{path}/lines")).json()["items"]
+    for nothing in ({}, {"without": [lines[0]["id"]]}, {"all_of": []}):
+        assert names(problem(await service.api("POST", f"{path}/apply", json=nothing), 400)) == ["lines"]
+    body = {"all_of": ["level"], "lines": ["abcdef"]}
+    assert names(problem(await service.api("POST", f"{path}/apply", json=body), 400)) == ["lines"]
+    body = {"all_of": ["invite", "remove"], "without": [lines[1]["id"]], "removals": 0}
+    started = await service.api("POST", f"{path}/apply", json=body)
+    assert started.status_code == 202, started.text
+    assert (await service.api("GET", path)).json()["applied"] == {"invite": 3}
+    await finished(service, started.json()["job"]["id"])
+    [room] = [room for room in world.homeserver.homes.values() if room.name == "Ops"]
+    assert "@m1:fake.test" not in room.members
+    assert [room.members[f"@m{number}:fake.test"] for number in (0, 2, 3)] == ["invite"] * 3
+
+
+async def test_all_but_one(service: Service) -> None:
+    """ "all" without some lines is all of the others."""
+    plan = await planned(service, 3)
+    path = f"/api/plans/{plan['id']}"
+    lines = (await service.api("GET", f"{path}/lines")).json()["items"]
+    body = {"lines": "all", "without": [lines[0]["id"]]}
+    assert (await service.api("POST", f"{path}/apply", json=body)).status_code == 202
+    assert (await service.api("GET", path)).json()["applied"] == {"invite": 2}

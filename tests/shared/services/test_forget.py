@@ -9,7 +9,7 @@ import pytest
 from shared.domain.errors import Conflict, NotFound
 from shared.domain.indoc import pause_path
 from shared.ports import Put, Query
-from shared.services import jobs, new_users, users
+from shared.services import crowds, jobs, new_users, users
 from shared.services.enroll import Start, begin
 from shared.services.forget import forget, traces
 from shared.services.new_users import Wanted
@@ -58,6 +58,9 @@ async def test_nothing_names_them_afterwards() -> None:
     await member(world, "Grace")
     others = (await everything(world)).count("grace")
     onboarding, pk = await member(world, "Ada")
+    both = jobs.Wanted("invite", rooms=("!somewhere:fake.test",), people=(f"@ada:{DOMAIN}", f"@grace:{DOMAIN}"))
+    among = await crowds.start(world, ADMIN, both)
+    await world.work()
     await users.delete(world, ADMIN, pk)
     found = await traces(world, onboarding)
     assert await forget(world, ADMIN, found) == len(found.paths)
@@ -66,6 +69,7 @@ async def test_nothing_names_them_afterwards() -> None:
     assert f"@ada:{DOMAIN}" not in left
     assert '"ada"' not in left
     assert left.count("grace") >= others > 0
+    assert [step.matrix_id for step in (await jobs.view(world, among.job.id)).steps] == [f"@grace:{DOMAIN}"]
     assert [record["action"] for record in await world.audits()].count("member.forget") == 1
 
 
