@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -140,15 +141,22 @@ def test_thousands_in_a_job(open_page: Open, stack: Stack) -> None:
         who = {"pk": number + 1, "name": f"Person {number}", "username": f"p{number}", "kind": "deactivate", "step": ""}
         return who | {"cause": "", "fix": "", "matrix_id": "", "room": "", "result": {}, "state": state} | cause
 
-    def look(route: Route) -> None:
+    def at(state: str, counts: dict[str, int]) -> dict[str, Any]:
+        items = [person(number, "done") for number in range(100)]
+        return job | {"state": state, "counts": counts, "total": 2000, "items": items}
+
+    begun = at("running", {"done": 500, "failed": 300, "pending": 1200})
+    ended = at("failed", {"done": 1700, "failed": 300})
+
+    def follow(route: Route) -> None:
+        """One that ends too early, one that does not come, and one that is followed to the end of the job."""
         looks.append(route.request.url)
         if len(looks) == 2:
             route.abort()
             return
-        counts = {"done": 500, "failed": 300, "pending": 1200} if len(looks) < 3 else {"done": 1700, "failed": 300}
-        state = "running" if len(looks) < 3 else "failed"
-        items = [person(number, "done") for number in range(100)]
-        route.fulfill(json=job | {"state": state, "counts": counts, "total": 2000, "items": items})
+        found, last = (begun, "") if len(looks) == 1 else (ended, "event: end\ndata: {}\n\n")
+        body = f"id: {len(looks)}\nevent: job\ndata: {json.dumps(found)}\n\n{last}"
+        route.fulfill(body=body, content_type="text/event-stream")
 
     def pages(route: Route) -> None:
         query = parse_qs(urlsplit(route.request.url).query)
@@ -158,7 +166,8 @@ def test_thousands_in_a_job(open_page: Open, stack: Stack) -> None:
         following = str(start + limit) if start + limit < total else None
         route.fulfill(json={"items": items, "next_cursor": following, "total": total})
 
-    page.route("**/api/jobs/job_x", look)
+    page.route("**/api/jobs/job_x", lambda route: route.fulfill(json=begun))
+    page.route("**/api/jobs/job_x/events", follow)
     page.route("**/api/jobs/job_x/items?*", pages)
     with_key(page, stack.env)
     expect(page.get_by_text("500 done, 300 failed, 1,200 to come, of 2,000.")).to_be_visible()
