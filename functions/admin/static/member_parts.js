@@ -20,9 +20,10 @@ export async function rooms(about) {
   const rest = found.items.length > AT_ONCE && button(`Show all ${found.items.length}`, () => (more(found.items.length), rest.remove()));
   more(AT_ONCE);
   const age = found.live ? "as the homeserver says now" : `as of ${relative(Date.now() - found.age_seconds * 1000)}, since the homeserver does not answer`;
+  const inRooms = (verb, words) => h("a", { class: "button", href: `#/rooms?${verb}=${encodeURIComponent(id)}` }, words);
   return [
     h("p", { class: "quiet" }, found.items.length ? `${plural(found.items.length, "room")}, ${age}.` : `In none of the bot's rooms, ${age}.`),
-    list, h("p", { class: "actions" }, rest, h("a", { class: "button", href: `#/rooms?for=${encodeURIComponent(id)}` }, "Invite to rooms")),
+    list, h("p", { class: "actions" }, rest, inRooms("for", "Invite to rooms"), found.items.length > 0 && inRooms("out", "Take out of rooms")),
   ];
 }
 
