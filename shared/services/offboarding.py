@@ -27,7 +27,7 @@ from shared.services.managed import managed_of, room_id_of
 from shared.services.matrix_ids import vouched
 from shared.services.removals import Words, all_foreseen, refuse_the_bot, worded
 from shared.services.stopping import inviting_steps, open_steps, stop_invites, stop_letters, stop_onboarding
-from shared.services.users import no_superuser
+from shared.services.users import no_superuser, not_oneself
 from shared.services.where import seen_invited
 
 STILL_RUNNING = timedelta(seconds=60)
@@ -57,13 +57,14 @@ class _Leaver(Struct, frozen=True):
 
 
 async def offboard(ports: Ports, actor: Actor, pk: int, wanted: Wanted, *, dry_run: bool = False) -> JobView:
-    """Raises `NotFound`, `Forbidden` for a superuser, `Invalid`, and `TryLater` where the homeserver does not say which
-    rooms they are in: then nothing at all is done."""
+    """Raises `NotFound`, `Forbidden` for a superuser and for oneself, `Invalid`, and `TryLater` where Matrix does
+    not say which rooms they are in: then nothing at all is done."""
     name = job_id(ports, actor, f"users/{pk}/offboard", wanted.key)
     known = await repeated(ports, name, wanted.key, wanted.body)
     if known:
         return known
     leaver = await _leaver(ports, pk, wanted)
+    not_oneself(actor, leaver.account)
     account, main = leaver.account, (leaver.people[0] if leaver.people else "")
     reason, message = await worded(ports, wanted.words, main, account.username, account.name)
     where, more = fitting(await _where(ports, leaver, wanted.keep_rooms))

@@ -66,6 +66,8 @@ async def _regroup(directory: Directory, account: Account, wanted: list[str], ne
 async def set_active(ports: Ports, actor: Actor, pk: int, *, active: bool, dry_run: bool = False) -> Account:
     directory = await ports.directory()
     before = no_superuser(await directory.account(pk))
+    if not active:
+        not_oneself(actor, before)
     if dry_run:
         return before
     account = await directory.update_account(pk, active=active)
@@ -100,11 +102,19 @@ async def recovery(ports: Ports, actor: Actor, pk: int, *, dry_run: bool = False
 async def delete(ports: Ports, actor: Actor, pk: int, *, dry_run: bool = False) -> None:
     """In Authentik. The onboarding's record stays, as the answer to "who was that"."""
     directory = await ports.directory()
-    account = no_superuser(await directory.account(pk))
+    account = not_oneself(actor, no_superuser(await directory.account(pk)))
     if dry_run:
         return
     await directory.delete_account(pk)
     await audited(ports, actor, "user.delete", account)
+
+
+def not_oneself(actor: Actor, account: Account) -> Account:
+    """Raises `Forbidden`: who shuts their own account cannot open it again. An actor's name holds username or uid."""
+    kind, _, me = actor.name.partition(":")
+    if kind == "user" and me in (account.username, account.uid):
+        raise Forbidden("this is your own account", "Ask another admin: you would shut yourself out.")
+    return account
 
 
 def no_superuser(account: Account) -> Account:

@@ -6,7 +6,9 @@ import pytest
 from msgspec.structs import replace
 
 from shared.domain.errors import Forbidden, Invalid, NotFound, Unreachable
-from shared.services import new_users, users
+from shared.services import new_users, offboarding, users
+from shared.services.context import Actor
+from shared.services.removals import Words
 from tests.shared.services.test_new_users import ADA, furnished
 from tests.world import ADMIN
 
@@ -95,6 +97,24 @@ async def test_superusers_are_left_to_authentik(dry_run: bool) -> None:
             await attempt
     asked = world.authentik.calls[len(before) :]
     assert set(asked) == {"account"}
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+async def test_nobody_shuts_themselves_out(dry_run: bool) -> None:
+    """An admin who would close, delete or off-board their own account is told to ask another one."""
+    world = furnished(0)
+    ada = world.authentik.add_account("ada")
+    for name in ("ada", ada.uid):
+        me = Actor(f"user:{name}")
+        for attempt in (
+            users.set_active(world, me, ada.pk, active=False, dry_run=dry_run),
+            users.delete(world, me, ada.pk, dry_run=dry_run),
+            offboarding.offboard(world, me, ada.pk, offboarding.Wanted(Words("left")), dry_run=dry_run),
+        ):
+            with pytest.raises(Forbidden, match="your own account"):
+                await attempt
+    assert (await world.authentik.account(ada.pk)).active
+    assert (await users.set_active(world, Actor("user:ada"), ada.pk, active=True)).active
 
 
 async def test_delete() -> None:
