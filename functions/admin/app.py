@@ -10,6 +10,7 @@ from typing import Any
 from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import Response
 from starlette.routing import compile_path
 
@@ -50,6 +51,8 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
     for status in (400, 401, 403, 404, 409, 413, 429, 502, 503)
 }
 NO_JSON = ("body", "expected a JSON object in UTF-8")
+PACKED_FROM = 1000
+"""Bytes of an answer: a smaller one gains nothing."""
 MOST_ERRORS = 100
 """An answer stays readable, and smaller than what was sent."""
 
@@ -119,6 +122,8 @@ def app() -> FastAPI:
         redirect_slashes=False,
         responses=PROBLEMS,
     )
+    # A phone's first view is mostly answers; events of a stream are left as they are (GZipMiddleware's own list).
+    api.add_middleware(GZipMiddleware, minimum_size=PACKED_FROM, compresslevel=6)
     for module, (to_read, to_act) in NEEDS.items():
         first = [Depends(_known_parameters), Depends(_needs(to_read, to_act))]
         api.include_router(module.router, prefix="/api", dependencies=first)

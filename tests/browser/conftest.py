@@ -18,6 +18,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_play
 from local import sample
 from local.stack import Stack
 from local.surroundings import given
+from tests.end_to_end.conftest import SQLITE
 
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome") or ""
 QUIET = "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync"
@@ -66,7 +67,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     expect.set_options(timeout=20_000)
     if not CHROMIUM:
         pytest.skip("there is no Chromium: apt install chromium, or name it in CHROMIUM")
-    with Stack(tmp_path_factory.mktemp("stack"), given(os.environ) | {"MUSTER_FREE_PORTS": "1"}) as started:
+    with Stack(tmp_path_factory.mktemp("stack"), SQLITE | given(os.environ) | {"MUSTER_FREE_PORTS": "1"}) as started:
         yield started
 
 

@@ -153,6 +153,48 @@ def test_audit_of_any_length(open_page: Open, stack: Stack, total: int) -> None:
     looked_at(page)
 
 
+LISTS = {
+    "onboardings": {
+        "state": "running",
+        "source": "webhook",
+        "member": {"name": NASTY, "username": "ada", "matrix_id": ""},
+    },
+    "jobs": {"kind": "invite", "matrix_id": "@ada:b.test", "state": "done", "actor": "user:ada", "reason": NASTY},
+    "bundles": {"name": NASTY, "rooms": [], "groups": [], "for_groups": [], "removes": False},
+    "plans": {"state": "planned", "counts": {}, "actor": NASTY, "bundles": [], "groups": []},
+    "imports": {"kind": "users", "lines": 2, "counts": {"created": 2}, "actor": NASTY},
+}
+"""What a line of each list needs, beside its id and times."""
+
+
+@pytest.mark.parametrize("total", [0, 1, 10_000])
+def test_lists_of_any_length(open_page: Open, stack: Stack, total: int) -> None:
+    """Nothing, one, ten thousand: each list says which, draws a page of it, and the next when asked."""
+    page = open_page(360)
+    times = dict.fromkeys(("created_at", "changed_at", "updated_at"), "2026-01-01T00:00:00Z") | {"finished_at": None}
+
+    def listed(route: Route) -> None:
+        parts = urlsplit(route.request.url)
+        line, query = LISTS[parts.path.rpartition("/")[2]], parse_qs(parts.query)
+        start, limit = int(query.get("cursor", ["0"])[0]), int(query["limit"][0])
+        items = [{"id": f"x_{n}", **times, **line} for n in range(start, min(start + limit, total))]
+        following = str(start + limit) if start + limit < total else None
+        route.fulfill(json={"items": items, "next_cursor": following, "total": total})
+
+    with_key(page, stack.env)
+    for name in LISTS:
+        page.route(re.compile(rf"/api/{name}\?"), listed)
+        page.goto(f"{stack.env['PUBLIC_URL']}/#/{name}")
+        foot = page.get_by_role("status").last
+        expect(page.locator("main .list > li")).to_have_count(min(total, 50))
+        expect(foot).to_contain_text(f"{min(total, 50)} of {total:,}" if total else re.compile("No|no|Nothing"))
+        looked_at(page)
+        if total > 50:
+            page.get_by_role("button", name="Show more").click()
+            expect(page.locator("main .list > li")).to_have_count(100)
+        page.unroute(re.compile(rf"/api/{name}\?"))
+
+
 # ------------------------------------------------------------------ home
 
 

@@ -27,6 +27,7 @@ from local.homeserver_setup import register
 from local.loopback import LOOPBACK
 from tests.contracts.keys_worlds import PASSWORD, log_in
 from tests.contracts.test_keys import other_curve, other_one_time_keys
+from tests.end_to_end.conftest import SQLITE
 from tests.end_to_end.faulty import Town, faulty_stack
 from tests.end_to_end.recipients.nio_client import NioRecipient
 from tests.end_to_end.recipients.node_client import NodeAbsent, NodeRecipient, install
@@ -40,7 +41,7 @@ TEXTS = ["Hello", "Welcome"]
 
 @pytest.fixture(scope="module")
 def sealed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultyStack]:
-    with faulty_stack(tmp_path_factory.mktemp("sealed"), MATRIX_ENABLE_ENCRYPTION="true") as stack:
+    with faulty_stack(tmp_path_factory.mktemp("sealed"), MATRIX_ENABLE_ENCRYPTION="true", **SQLITE) as stack:
         yield stack
 
 

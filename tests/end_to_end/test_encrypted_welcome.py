@@ -30,10 +30,11 @@ Come = Callable[..., Awaitable[Any]]
 
 
 @pytest.fixture(scope="module")
-def sealed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """A stack of its own, with encryption switched on."""
+def sealed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A stack of its own, with encryption switched on; on the module's STORE."""
     own = {name: value for name, value in given(os.environ).items() if not name.startswith(("MATRIX_", "AUTHENTIK_"))}
     own |= {"MUSTER_FREE_PORTS": "1", "MATRIX_ENABLE_ENCRYPTION": "true", "WELCOME_DELAY_SECONDS": "1"}
+    own |= getattr(request.module, "STORE", {})
     with Stack(tmp_path_factory.mktemp("sealed"), own) as stack:
         yield stack
 

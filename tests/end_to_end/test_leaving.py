@@ -11,7 +11,7 @@ import pytest
 
 from local.stack import Stack
 from local.surroundings import given
-from tests.end_to_end.conftest import Enroll, MakeMember
+from tests.end_to_end.conftest import SQLITE, Enroll, MakeMember
 from tests.end_to_end.test_main_job import authentik, matrix, membership, onboarding, until
 
 pytestmark = pytest.mark.stack
@@ -25,7 +25,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """One whose clock of INDOC runs, fast."""
     if os.environ.get("ADMIN_API_KEY") and os.environ.get("PUBLIC_URL"):
         pytest.skip("the stack that is given has a clock of its own")
-    settings = {"MUSTER_FREE_PORTS": "1", "INDOC_CLOCK": "on", **SECONDS}
+    settings = {"MUSTER_FREE_PORTS": "1", "INDOC_CLOCK": "on", **SECONDS, **SQLITE}
     with Stack(tmp_path_factory.mktemp("clock"), given(os.environ) | settings) as started:
         yield started
 

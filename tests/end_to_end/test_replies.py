@@ -15,6 +15,7 @@ from local import sample
 from local.loopback import LOOPBACK
 from local.stack import Stack
 from shared.domain.members import suggested_username
+from tests.end_to_end.conftest import SQLITE
 from tests.end_to_end.recipients.client import Recipient
 from tests.end_to_end.recipients.nio_client import NioRecipient
 from tests.end_to_end.recipients.node_client import NodeAbsent, NodeRecipient, install
@@ -22,6 +23,7 @@ from tests.end_to_end.test_encrypted_welcome import enrolled, of, registered, se
 
 pytestmark = pytest.mark.stack
 __all__ = ["sealed"]
+STORE = SQLITE
 
 
 @pytest.fixture

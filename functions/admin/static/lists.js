@@ -2,7 +2,7 @@
 import { get } from "./api.js";
 import { button, fill, h, problem } from "./dom.js";
 
-// `path()` without limit and cursor, but with its question mark; `row(item)` an element; `words(page, drawn)` what is said below. `begin()` starts it
+// `path()` without limit and cursor; `row(item)` an element; `words(page, drawn)` what is said below. `begin()` starts it
 // anew, and drops what an earlier beginning still answers; it tells `came(page)` of each page.
 export function paged({ path, row, words, came = () => {}, limit = 50, signal }) {
   const list = h("ul", { class: "list" });
@@ -18,7 +18,8 @@ export function paged({ path, row, words, came = () => {}, limit = 50, signal })
 
   async function more(cursor, mine) {
     try {
-      const page = await get(`${path()}&limit=${limit}${cursor && `&cursor=${encodeURIComponent(cursor)}`}`, { signal: AbortSignal.any([signal, mine]) });
+      const join = path().includes("?") ? "&" : "?";
+      const page = await get(`${path()}${join}limit=${limit}${cursor && `&cursor=${encodeURIComponent(cursor)}`}`, { signal: AbortSignal.any([signal, mine]) });
       if (mine.aborted || signal.aborted) return;
       if (!cursor) fill(list);
       const drawn = page.items.map(row);

@@ -271,6 +271,17 @@ def furnished(issuer: Issuer) -> Iterator[Service]:
 IDS: dict[str, Any] = {}
 
 
+@pytest.mark.parametrize("path", ["/api/openapi.json", "/api/settings"])
+async def test_large_answers_are_packed(service: Service, path: str) -> None:
+    """Whoever takes gzip gets a large answer in a fraction of its bytes, and the same in it."""
+    plain = await service.send("admin", "GET", path, API_KEY, headers={"Accept-Encoding": "identity"})
+    packed = await service.send("admin", "GET", path, API_KEY, headers={"Accept-Encoding": "gzip"})
+    assert (plain.headers.get("content-encoding"), packed.headers["content-encoding"]) == (None, "gzip")
+    assert int(packed.headers["content-length"]) * 3 < len(plain.content)
+    assert packed.json() == plain.json()
+    assert packed.headers["vary"] == plain.headers["vary"] == "Accept-Encoding"
+
+
 async def _furnish(service: Service) -> None:
     world = service.world
     IDS["room_id"] = world.homeserver.add_room("Ops", alias="ops")

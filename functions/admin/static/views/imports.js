@@ -1,10 +1,11 @@
 // Many at once: a file of members or invites, tried out first; so many invites of one kind; and what was imported before.
-import { get, post } from "../api.js";
+import { post } from "../api.js";
 import { button, chip, drafts, field, fill, h, mark, once, problem, say } from "../dom.js";
 import { counted, inWords, many, notMade, table } from "../import_table.js";
 import { expiryField } from "../invite_form.js";
+import { paged } from "../lists.js";
 import { picker } from "../rooms.js";
-import { when } from "../words.js";
+import { plural, when } from "../words.js";
 
 const LARGEST = 1_000_000; // bytes that the API takes
 const COLUMNS = {
@@ -14,24 +15,16 @@ const COLUMNS = {
 const DRAFT = "invites.batch";
 
 export async function show(place, { signal }) {
-  const list = h("ul", { class: "list" });
-  const foot = h("div", { class: "actions", role: "status" });
+  const imports = paged({ path: () => "/api/imports", row, words, signal });
   fill(place, h("div", { class: "head" }, h("h1", {}, "Imports")),
     h("section", { class: "card" }, h("h2", {}, "Members or invites from a file"), file()),
     h("section", { class: "card" }, h("details", { open: Boolean(drafts.find(DRAFT)) }, h("summary", {}, h("strong", {}, "Many invites for one use each")), batch())),
-    h("h2", {}, "Earlier ones"), list, foot);
+    h("h2", {}, "Earlier ones"), imports.list, imports.foot);
 
-  async function more(cursor) {
-    try {
-      const page = await get(`/api/imports?limit=20${cursor && `&cursor=${encodeURIComponent(cursor)}`}`, { signal });
-      list.append(...page.items.map(row));
-      fill(foot, h("p", { class: "quiet" }, page.total ? `${list.children.length} of ${page.total}.` : "Nothing has been imported yet."), page.next_cursor && button("Show more", () => more(page.next_cursor)));
-    } catch (error) {
-      if (!signal.aborted) fill(foot, problem(error, () => more(cursor)));
-    }
-  }
-  await more("");
+  await imports.begin();
 }
+
+const words = (page, drawn) => (page.total ? `${drawn} of ${plural(page.total, "import")}.` : "Nothing has been imported yet.");
 
 const row = (one) =>
   h("li", { class: "item" }, h("h2", {}, h("a", { href: `#/imports/${one.id}` }, many(one.kind, one.lines)), notMade(one.counts) > 0 ? chip("waiting", "In part") : chip(one.counts.pending ? "running" : "done")),

@@ -1,6 +1,7 @@
 // Plans: what would change so that everybody is where their bundles say. Making one changes nothing.
-import { all, get, post } from "../api.js";
+import { all, post } from "../api.js";
 import { button, chip, drafts, field, fill, h, once, problem } from "../dom.js";
+import { paged } from "../lists.js";
 import { inWords, STATES, summary } from "../planning.js";
 import { plural, when } from "../words.js";
 
@@ -8,25 +9,15 @@ const DRAFT = "plan";
 const LONG = 120; // seconds: everybody is looked at
 
 export async function show(place, { query, signal }) {
-  const list = h("ul", { class: "list" });
-  const foot = h("div", { class: "actions", role: "status" });
+  const plans = paged({ path: () => "/api/plans", row, words, signal });
   fill(place, h("div", { class: "head" }, h("h1", {}, "Plans")),
     h("p", { class: "quiet" }, "A plan compares who is where with what the ", h("a", { href: "#/bundles" }, "bundles"), " say. Look at it, tick what is right, then let it be done. It can be undone for a week."),
-    making(query.get("bundle"), signal), h("h2", {}, "Plans so far"), list, foot);
+    making(query.get("bundle"), signal), h("h2", {}, "Plans so far"), plans.list, plans.foot);
 
-  async function more(cursor) {
-    try {
-      const page = await get(`/api/plans?limit=50${cursor && `&cursor=${encodeURIComponent(cursor)}`}`, { signal });
-      list.append(...page.items.map(row));
-      fill(foot, h("p", { class: "quiet" }, page.total ? `${list.children.length} of ${plural(page.total, "plan")}, kept for a month.` : "No plan has been made yet."),
-        page.next_cursor && button("Show more", (event) => ((event.target.disabled = true), more(page.next_cursor))));
-    } catch (error) {
-      if (!signal.aborted) fill(foot, problem(error, () => more(cursor)));
-    }
-  }
-
-  await more("");
+  await plans.begin();
 }
+
+const words = (page, drawn) => (page.total ? `${drawn} of ${plural(page.total, "plan")}, kept for a month.` : "No plan has been made yet.");
 
 const row = (one) =>
   h("li", { class: "item" }, h("h2", {}, h("a", { href: `#/plans/${encodeURIComponent(one.id)}` }, summary(one.counts)), chip(STATES[one.state][1], STATES[one.state][0])),
