@@ -51,7 +51,7 @@ export async function show(place, { query, signal }) {
   }
 
   await begin();
-  if (!signal.aborted) counted(chips, status, signal).catch(() => say("The counts could not be read."));
+  if (!signal.aborted) counted(chips, status, signal).catch(() => signal.aborted || say("The counts could not be read."));
 }
 
 const filter = (state, text, status, count) =>
