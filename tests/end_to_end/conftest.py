@@ -21,8 +21,8 @@ from local.surroundings import given
 from shared.domain.members import suggested_username
 
 SQLITE = {"MUSTER_STORE": "sqlite"}
-"""For stacks whose tests are not about the store: the emulator costs more than everything else together. Outages, kills, faults
-and the main job have the emulator; both stores pass the same tests (tests/contracts/test_documents.py)."""
+"""For stacks whose tests are not about the store: the emulator costs more than everything else together. The main job,
+faults at every call, readability and plans have the emulator; both stores pass the same tests (tests/contracts/test_documents.py)."""
 
 Enroll = Callable[..., Awaitable[str]]
 MakeMember = Callable[..., Awaitable[Member]]

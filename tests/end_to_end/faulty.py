@@ -88,9 +88,10 @@ def faulty_stack(folder: Path, **settings: str) -> FaultyStack:
     return FaultyStack(folder, own | store | {"MUSTER_FREE_PORTS": "1", "WELCOME_DELAY_SECONDS": "1"} | settings, QUICK)
 
 
-@pytest.fixture(scope="session")
-def faulty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultyStack]:
-    with faulty_stack(tmp_path_factory.mktemp("faulty")) as stack:
+@pytest.fixture(scope="module")
+def faulty(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultyStack]:
+    """On the module's STORE."""
+    with faulty_stack(tmp_path_factory.mktemp("faulty"), **getattr(request.module, "STORE", {})) as stack:
         yield stack
 
 

@@ -19,10 +19,12 @@ from local.loopback import LOOPBACK
 from local.stack import Stack
 from local.surroundings import given
 from shared.domain.members import suggested_username
+from tests.end_to_end.conftest import SQLITE
 from tests.end_to_end.recipients.nio_client import NioRecipient
 from tests.end_to_end.recipients.node_client import NodeAbsent, NodeRecipient, install
 
 pytestmark = pytest.mark.stack
+STORE = SQLITE
 MEMBERS = int(os.environ.get("MUSTER_ENCRYPTED_MEMBERS", "10"))
 """By hand more: MUSTER_ENCRYPTED_MEMBERS=40 scripts/test tests/end_to_end/test_encrypted_welcome.py"""
 Json = dict[str, Any]

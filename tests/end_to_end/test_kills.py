@@ -11,9 +11,11 @@ import pytest
 
 from benchmarks.faults.plan import Kill
 from benchmarks.faults.truth import Homeserver
+from tests.end_to_end.conftest import SQLITE
 
 pytest_plugins = ("tests.end_to_end.faulty",)
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(150)]
+STORE = SQLITE
 
 ROOM, FAREWELL, HELLO, WELCOME = (f"'kind': '{kind}'" for kind in ("room", "indoc_farewell", "hello", "welcome"))
 DONE, CLAIMED = "'state': 'done'", "'attempts': 1"

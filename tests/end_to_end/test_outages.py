@@ -15,9 +15,11 @@ import pytest
 from local import sample
 from local.authentik_hooks import signed
 from local.loopback import LOOPBACK
+from tests.end_to_end.conftest import SQLITE
 
 pytest_plugins = ("tests.end_to_end.faulty",)
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(180)]
+STORE = SQLITE
 
 SINCE = re.compile(r"Matrix down since \d\d:\d\d UTC: ")
 ENTRY_POINTS_ON_MATRIX = ("room:", "indoc_", "hello", "welcome")
