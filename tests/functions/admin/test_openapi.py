@@ -157,7 +157,7 @@ DOCUMENT: dict[str, Any] = app().openapi()
 API = schemathesis.openapi.from_dict(DOCUMENT)
 API.app = application("admin")
 API.config.update(base_url="http://testserver")
-EXAMPLES = 20
+EXAMPLES = 12
 MAKING = (
     "POST /api/invites",
     "POST /api/invites/batch",

@@ -143,7 +143,9 @@ function step(name, data, rest, about, known) {
   const kind = kindOf(name);
   const open = ACTED_ON.includes(data.state) && !about.held;
   const trouble = (open && known?.state === data.state && known.trouble) || h("div", {});
-  const skipping = (open && known?.skipping) || h("div", {});
+  // What was typed there waits while the step runs, and is there again if it fails once more.
+  const skipping = (!["done", "skipped"].includes(data.state) && known?.skipping) || h("div", {});
+  skipping.hidden = !open;
   const heading = `${STEPS[kind] || kind}${data.room && ["room", "level", "removal"].includes(kind) ? ` ${about.name(data.room)}` : ""}`;
   const element = h("li", { class: `step is-${data.state}` },
     h("h2", { tabindex: "-1" }, heading, " ", chip(data.state)),
@@ -152,7 +154,7 @@ function step(name, data, rest, about, known) {
     h("p", { class: "quiet" }, data.attempts > 0 && `Attempt ${data.attempts}. `, data.next_at && ["scheduled", "waiting"].includes(data.state) && ["Next try ", next(data.next_at), ". "], data.updated_at && ["Changed ", when(data.updated_at), "."]),
     trouble,
     open && actions(name, data, rest, about, trouble, skipping),
-    open && skipping,
+    skipping,
     h("details", { class: "raw", open: known?.element.querySelector("details.raw")?.open }, h("summary", { class: "quiet" }, "The record"), h("pre", { tabindex: "0" }, JSON.stringify(data, null, 2))));
   return { element, trouble, skipping };
 }
