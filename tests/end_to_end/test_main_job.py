@@ -250,10 +250,11 @@ async def test_a_lost_webhook_is_found_by_the_sweep(
     assert (await authentik(stack, "POST", "core/users/", body)).is_success
     done = await onboarding(api, username, "done")
     assert done["source"] == "sweep"
-    first, *rest = story(stack, done["id"])
-    assert (first["message"], first["source"]) == ("onboarding begun", "sweep")
-    assert {line["step"] for line in rest if "step" in line} == set(done["steps"])
-    assert len({line["logging.googleapis.com/trace"] for line in (first, *rest)}) == 1
+    lines = story(stack, done["id"])
+    [begun] = [line for line in lines if line["message"] == "onboarding begun"]  # a quick task may say its line before
+    assert begun["source"] == "sweep"
+    assert {line["step"] for line in lines if "step" in line} == set(done["steps"])
+    assert len({line["logging.googleapis.com/trace"] for line in lines}) == 1
 
 
 async def test_a_user_made_by_an_admin(stack: Stack, api: httpx.AsyncClient, rooms: list[str]) -> None:
