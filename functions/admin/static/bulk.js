@@ -1,6 +1,6 @@
 // One act on everybody whom the list shows: chosen, looked at beforehand, then done as one job.
 import { post } from "./api.js";
-import { button, drafts, field, fill, h, mark, once, problem } from "./dom.js";
+import { button, drafts, field, fill, h, mark, once } from "./dom.js";
 import { picker } from "./rooms.js";
 import { plural } from "./words.js";
 

@@ -127,12 +127,35 @@ export function mark(form, errors = []) {
 }
 
 // What a form was refused for: at its fields, and what none of them shows below.
-export function refused(form, error, place) {
+export function refused(form, error, place, more) {
   const known = error.errors?.filter((each) => form.querySelector(`[data-field="${CSS.escape(each.field.split(".")[0])}"]`)) || [];
   mark(form, known);
   const shown = known.length > 0 && known.length === error.errors.length;
-  fill(place, problem(shown ? { detail: "It was not taken: what needs another look is marked above." } : error));
+  fill(place, problem(shown ? { detail: "It was not taken: what needs another look is marked above." } : error), more);
 }
+
+// Once the typing pauses: of several calls in a row only the last is made.
+export function later(act, milliseconds = 250) {
+  let timer;
+  return (...given) => {
+    clearTimeout(timer);
+    timer = setTimeout(() => act(...given), milliseconds);
+  };
+}
+
+// The key of a request: the same for the same body, however often it is sent, and so one and the same thing is made.
+export function keyed() {
+  let [key, sent] = ["", ""];
+  return (body) => {
+    const text = JSON.stringify(body);
+    if (text !== sent) [key, sent] = [crypto.randomUUID?.() || String(Math.random()), text];
+    return key;
+  };
+}
+
+// Pairs of what something is called and what it is; what is not there is left out.
+export const factList = (rows, more = "") =>
+  h("dl", { class: `facts ${more}`.trim() }, rows.filter(Boolean).flatMap(([term, value]) => [h("dt", {}, term), h("dd", {}, value)]));
 
 // Two presses in place: the first says that there is a second, which says what it does.
 export function twice(first, second, act, place, more = { class: "danger" }) {

@@ -1,6 +1,6 @@
 // One person to many rooms: what is ticked stays through searches and errors, until the invites are under way.
 import { all, get, post } from "./api.js";
-import { button, chip, fill, h, once, problem } from "./dom.js";
+import { button, chip, fill, h, keyed, once, problem } from "./dom.js";
 import { marks, nameOf, roomList } from "./room_list.js";
 import { allOrNone, retick, ticked, tickRow, tray } from "./ticks.js";
 import { plural, when } from "./words.js";
@@ -15,7 +15,7 @@ export async function show(place, { query, signal }) {
   const rooms = roomList({ query, signal, more: { for: whom }, row: (room) => tickRow(picks, room.room_id, nameOf(room), [h("span", { class: "quiet" }, ` · ${plural(room.members, "member")} `), marks(room)], theirs.has(room.room_id) ? "they are in it" : "") });
   const send = button("", () => once(send, invite, trouble), { class: "main" });
   const count = h("span", { role: "status" });
-  let [key, sent] = ["", ""];
+  const keyOf = keyed();
 
   function changed() {
     fill(count, picks.size ? `${plural(picks.size, "room")} chosen` : "No room chosen yet");
@@ -32,11 +32,9 @@ export async function show(place, { query, signal }) {
     if (picks.size >= MOST && total > MOST) fill(trouble, h("p", {}, `${MOST} rooms can be chosen at once: invite to these first.`));
   }
 
-  // The same rooms under the same key are the same job, however often they are sent.
   async function invite() {
     const body = { matrix_id: whom, rooms: picks.ids() };
-    if (JSON.stringify(body) !== sent) [key, sent] = [crypto.randomUUID(), JSON.stringify(body)];
-    const { job } = await post("/api/rooms/invite", body, { key });
+    const { job } = await post("/api/rooms/invite", body, { key: keyOf(body) });
     picks.clear();
     location.hash = `#/jobs/${job.id}`;
   }

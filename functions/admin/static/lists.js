@@ -18,8 +18,7 @@ export function paged({ path, row, words, came = () => {}, limit = 50, signal })
 
   async function more(cursor, mine) {
     try {
-      const join = path().includes("?") ? "&" : "?";
-      const page = await get(`${path()}${join}limit=${limit}${cursor && `&cursor=${encodeURIComponent(cursor)}`}`, { signal: AbortSignal.any([signal, mine]) });
+      const page = await get(`${limited(path(), limit)}${cursor && `&cursor=${encodeURIComponent(cursor)}`}`, { signal: AbortSignal.any([signal, mine]) });
       if (mine.aborted || signal.aborted) return;
       if (!cursor) fill(list);
       const drawn = page.items.map(row);
@@ -40,6 +39,14 @@ export function paged({ path, row, words, came = () => {}, limit = 50, signal })
   }
 
   return { list, foot, begin };
+}
+
+const limited = (path, limit) => `${path}${path.includes("?") ? "&" : "?"}limit=${limit}`;
+
+// How many there are of each, written beside the chips of `element`, in their order.
+export async function counted(element, paths, signal) {
+  const pages = await Promise.all(paths.map((path) => get(limited(path, 1), { signal })));
+  for (const [at, page] of pages.entries()) element.querySelectorAll(".count")[at].textContent = page.total.toLocaleString("en");
 }
 
 // Chips that choose: real links, so that each has an address of its own; `chosen(value)` is told instead of leaving.

@@ -1,6 +1,6 @@
 // Somebody leaves, in two steps: first what would happen, looked at live; then the doing of it.
 import { all, get, post } from "./api.js";
-import { button, chip, drafts, field, fill, h, mark, once, problem, refused, say } from "./dom.js";
+import { button, chip, drafts, field, fill, h, mark, once, refused, say } from "./dom.js";
 import { picker } from "./picker.js";
 import { namer } from "./rooms.js";
 import { tick } from "./user_form.js";

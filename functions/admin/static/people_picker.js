@@ -1,6 +1,6 @@
 // Whom to invite: found by name, or pasted as Matrix ids. What is chosen stays through errors.
 import { get } from "./api.js";
-import { button, field, fill, h, problem, uid } from "./dom.js";
+import { button, field, fill, h, later, problem, uid } from "./dom.js";
 import { plural } from "./words.js";
 
 const SHOWN = 12;
@@ -8,7 +8,7 @@ const ID = /@[^\s:,;<>()"']+:[A-Za-z0-9.-]+(:\d+)?/g;
 
 // `domain`: of the Matrix id of an account that names none itself. `picks`: see ticks.js.
 export function peoplePicker({ picks, domain, signal }) {
-  const search = h("input", { type: "search", id: uid("people"), autocomplete: "off", placeholder: "Search by name, username or e-mail", oninput: () => later(find) });
+  const search = h("input", { type: "search", id: uid("people"), autocomplete: "off", placeholder: "Search by name, username or e-mail", oninput: later(find) });
   const list = h("ul", { class: "picks", "aria-label": "People found", hidden: true });
   const count = h("p", { class: "hint", role: "status" }, "Type a name.");
   const chosen = h("ul", { class: "picked", "aria-label": "People chosen" });
@@ -57,10 +57,4 @@ export function peoplePicker({ picks, domain, signal }) {
   const element = h("div", {}, h("div", { class: "field" }, h("label", { for: search.id }, "Who"), chosen, search, list, count),
     field("Or Matrix ids", pasted, ""), h("p", { class: "actions" }, button("Take these", take)), told);
   return { element, drawn };
-}
-
-let timer;
-function later(act) {
-  clearTimeout(timer);
-  timer = setTimeout(act, 250);
 }

@@ -1,6 +1,6 @@
 // Taking people out of rooms, in two steps: first what would happen, as the homeserver says it now; then to do it.
 import { get, post } from "./api.js";
-import { button, chip, drafts, field, fill, h, mark, once, problem } from "./dom.js";
+import { button, chip, drafts, field, fill, h, keyed, mark, once, problem } from "./dom.js";
 import { nameOf } from "./room_list.js";
 import { namer } from "./rooms.js";
 import { allOrNone, retick, ticked, tickRow, tray, typedCount } from "./ticks.js";
@@ -103,7 +103,7 @@ export function removal({ draft, picks, list, every, noun, many, body, idOf, qui
     const typed = typedCount(() => going.size, drawn);
     const act = button("", () => once(act, go, failed), { class: "danger" });
     const [allOf, noneOf] = allOrNone(() => (can.forEach((item) => going.set(idOf(item), item)), retick(rows, box), drawn()), () => (going.clear(), retick(rows, box), drawn()));
-    let [key, sent] = ["", ""];
+    const keyOf = keyed();
 
     function drawn() {
       typed.drawn("");
@@ -113,8 +113,7 @@ export function removal({ draft, picks, list, every, noun, many, body, idOf, qui
 
     async function go() {
       const asked = { ...body([...going.keys()]), ...words.value() };
-      if (JSON.stringify(asked) !== sent) [key, sent] = [crypto.randomUUID(), JSON.stringify(asked)];
-      const started = await post("/api/rooms/remove", asked, { key });
+      const started = await post("/api/rooms/remove", asked, { key: keyOf(asked) });
       picks.clear();
       words.clear();
       location.hash = `#/jobs/${started.job.id}`;

@@ -1,6 +1,7 @@
 // The bot's rooms, searched and filtered by the server, a page at a time, with how old that is and "Read again".
 import { get, post, Problem } from "./api.js";
-import { button, chip, fill, h, problem, say } from "./dom.js";
+import { button, chip, fill, h, later, once, problem, say } from "./dom.js";
+import { paged } from "./lists.js";
 import { plural, when } from "./words.js";
 
 const ONLY = [["", "All", "all"], ["missing", "Something is missing", "missing"], ["spaces", "Spaces", "spaces"], ["encrypted", "Encrypted", "encrypted"]];
@@ -14,47 +15,29 @@ export const link = (room) => `#/rooms/${encodeURIComponent(room.room_id)}`;
 // `row(room)` draws one; `more`: what else the address has to keep. `found()` is what is searched for just now.
 export function roomList({ query, signal, row, more = {} }) {
   const only = query.get("only") || "";
-  const list = h("ul", { class: "list" });
-  const foot = h("div", { class: "actions", role: "status" });
   const age = h("p", { class: "quiet age" });
   const search = h("input", { type: "search", "aria-label": "Search rooms", placeholder: "Search by name, topic or address", value: query.get("q") || "", oninput: typed });
   const chips = h("ul", { class: "filters", "aria-label": "Which rooms" });
-  let run = 0;
 
   const address = (kind, words) => {
     const parts = Object.entries({ ...more, only: kind, q: words }).filter(([, value]) => value);
     return `#/rooms${parts.length ? `?${new URLSearchParams(parts)}` : ""}`;
   };
-  const asked = (more = {}) => new URLSearchParams(Object.entries({ q: search.value.trim(), only, ...more }).filter(([, value]) => value));
+  const asked = () => new URLSearchParams(Object.entries({ q: search.value.trim(), only }).filter(([, value]) => value));
 
+  const soonAnew = later(() => signal.aborted || begin());
   // The address and the filters follow at once; the list, when the typing pauses.
   function typed() {
     const words = search.value.trim();
     history.replaceState(null, "", address(only, words));
     for (const [at, each] of chips.querySelectorAll("a").entries()) each.href = address(ONLY[at][0], words);
-    later(() => signal.aborted || begin());
+    soonAnew();
   }
 
-  async function begin() {
-    await page("", ++run);
-  }
-
-  async function page(cursor, mine) {
-    try {
-      const found = await get(`/api/rooms?${asked({ limit: "50", cursor })}`, { signal });
-      if (mine !== run) return;
-      if (!cursor) fill(list);
-      list.append(...found.items.map(row));
-      counted(found);
-      const text = found.total ? `${list.children.length.toLocaleString("en")} of ${plural(found.total, "room")}.` : empty(found);
-      fill(foot, h("p", { class: "quiet" }, text), found.next_cursor && button("Show more", (event) => {
-        event.target.disabled = true;
-        page(found.next_cursor, mine);
-      }));
-    } catch (error) {
-      if (mine === run && !signal.aborted) fill(foot, problem(error, () => page(cursor, mine)));
-    }
-  }
+  const words = (found, drawn) => (found.total ? `${drawn.toLocaleString("en")} of ${plural(found.total, "room")}.` : empty(found));
+  const came = (found) => found && counted(found);
+  const path = () => `/api/rooms?${asked()}`;
+  const { list, foot, begin } = paged({ path, row, words, came, signal });
 
   function empty(found) {
     if (only === "missing" && found.counts.all) return "Nothing is missing: the bot may do what it needs in each of these rooms.";
@@ -77,24 +60,19 @@ export function roomList({ query, signal, row, more = {} }) {
 // Asks for a sync of the rooms, waits for its end, then `done()`.
 export function readAgain(done, signal) {
   const place = h("div", {});
-  const control = button("Read again", press, { class: "plain" });
+  const control = button("Read again", () => once(control, press, place), { class: "plain" });
 
   async function press() {
-    if (control.dataset.busy) return;
-    control.dataset.busy = "1";
-    control.setAttribute("aria-busy", "true");
     fill(place, h("p", { class: "quiet", role: "status" }, "Reading the rooms from the homeserver…"));
     try {
       await read(place, signal);
-      fill(place);
-      await done();
-      say("Read again.");
     } catch (error) {
-      if (!signal.aborted) fill(place, problem(error.status === 429 ? soon(error) : error, press));
-    } finally {
-      delete control.dataset.busy;
-      control.removeAttribute("aria-busy");
+      if (!signal.aborted) fill(place, problem(error.status === 429 ? soon(error) : error, () => once(control, press, place)));
+      return;
     }
+    fill(place);
+    await done();
+    say("Read again.");
   }
 
   return { control, place };
@@ -128,9 +106,3 @@ export const marks = (room) => [
   room.kind === "m.space" && chip("plain", "space"), room.encrypted && chip("plain", "encrypted"), room.replaced_by && chip("waiting", "replaced"),
   ...room.needs.map((need) => chip("bad", need.act === "invite" ? "cannot invite" : "cannot remove")),
 ];
-
-let timer;
-function later(act) {
-  clearTimeout(timer);
-  timer = setTimeout(act, 250);
-}

@@ -1,6 +1,6 @@
 // One bundle: made, changed, deleted. Nobody is moved by it: a plan shows who would be.
 import { del, get, post, put } from "../api.js";
-import { button, drafts, field, fill, h, mark, once, problem, say } from "../dom.js";
+import { button, drafts, field, fill, h, keyed, mark, once, refused, say } from "../dom.js";
 import { groupPicker, membersPicker } from "../grants.js";
 import { namer, picker } from "../rooms.js";
 import { when } from "../words.js";
@@ -42,7 +42,7 @@ function form(place, about) {
   const powers = h("div", {});
   const trouble = h("div", {});
   const send = h("button", { class: "main" }, known ? "Save" : "Make the bundle");
-  let [key, sent] = ["", ""];
+  const keyOf = keyed();
 
   function level(room, label) {
     const now = power.has(room) ? String(power.get(room)) : "";
@@ -63,19 +63,14 @@ function form(place, about) {
     mark(element);
     const wanted = values();
     if (!wanted.name) return mark(element, [{ field: "name", message: "Give it a name." }]);
-    const body = JSON.stringify(wanted);
-    if (body !== sent) [key, sent] = [crypto.randomUUID(), body];
     try {
-      const saved = known ? await put(path, { ...wanted, revision: known.revision }) : await post("/api/bundles", wanted, { key });
+      const saved = known ? await put(path, { ...wanted, revision: known.revision }) : await post("/api/bundles", wanted, { key: keyOf(wanted) });
       drafts.drop(draft);
       if (known) return draw(place, { ...about, known: saved }), say("Saved."), place.querySelector("h1").focus();
       location.hash = `#/bundles/${encodeURIComponent(saved.id)}`;
     } catch (error) {
-      const shown = error.errors?.filter((each) => element.querySelector(`[data-field="${each.field.split(".")[0]}"]`)) || [];
-      mark(element, shown);
-      error.shown = shown.length > 0 && shown.length === error.errors.length;
       const changed = error.status === 409 && known && button("Show it as it is now", async () => draw(place, { ...about, known: await get(path) }));
-      fill(trouble, error.shown ? h("p", { class: "wrong", role: "alert" }, "Look at what is marked above.") : problem(error), changed);
+      refused(element, error, trouble, changed);
     }
     return undefined;
   }

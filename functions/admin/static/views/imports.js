@@ -1,6 +1,6 @@
 // Many at once: a file of members or invites, tried out first; so many invites of one kind; and what was imported before.
 import { post } from "../api.js";
-import { button, chip, drafts, field, fill, h, mark, once, problem, say } from "../dom.js";
+import { button, chip, drafts, field, fill, h, keyed, mark, once, refused, say } from "../dom.js";
 import { counted, inWords, many, notMade, table } from "../import_table.js";
 import { expiryField } from "../invite_form.js";
 import { paged } from "../lists.js";
@@ -94,28 +94,21 @@ function batch() {
   const expiry = expiryField(draft, null, keep);
   const trouble = h("div", {});
   const send = h("button", { class: "main" }, "Make the invites");
-  let key = "";
-  let sent = "";
+  const keyOf = keyed();
   const values = () => ({ count: Number(count.value), label: label.value.trim(), note: note.value.trim(), rooms: rooms.value(), ...expiry.value() });
   const form = h("form", { novalidate: true, onsubmit: (event) => (event.preventDefault(), once(send, make, trouble)) },
     h("div", { class: "two" }, field("How many", count, "At most 500."), field("Label", label, "{n} in it is the number of each.")),
     rooms.element, expiry.element, field("Note", note, "For the admins."), trouble, h("p", { class: "actions" }, send));
 
-  // The same words under the same key are the same invites, however often they are sent.
   async function make() {
     mark(form);
     const body = values();
-    if (JSON.stringify(body) !== sent) key = crypto.randomUUID?.() || String(Math.random());
-    sent = JSON.stringify(body);
     try {
-      const made = await post("/api/invites/batch", body, { key, seconds: 120 });
+      const made = await post("/api/invites/batch", body, { key: keyOf(body), seconds: 120 });
       drafts.drop(DRAFT);
       location.hash = `#/imports/${made.table.imported.id}`;
     } catch (error) {
-      const known = error.errors?.filter((each) => form.querySelector(`[data-field="${each.field.split(".")[0]}"]`)) || [];
-      mark(form, known);
-      error.shown = known.length > 0 && known.length === error.errors.length;
-      throw error;
+      refused(form, error, trouble);
     }
   }
   return form;

@@ -1,6 +1,6 @@
 // One invite: to hand over, to change, to revoke, and who came in by it.
 import { each, get, patch, post } from "../api.js";
-import { button, chip, copier, drafts, fill, h, mark, once, problem, say, twice } from "../dom.js";
+import { button, chip, copier, drafts, factList, fill, h, mark, once, problem, say, twice } from "../dom.js";
 import { bundleInWords, named } from "../grants.js";
 import { inviteForm } from "../invite_form.js";
 import { namer } from "../rooms.js";
@@ -80,7 +80,7 @@ function grants({ invite, name, group, bundles }) {
     ["Made", [when(invite.created_at), ` by ${invite.created_by}`]],
   ];
   return [
-    h("dl", { class: "facts" }, facts.filter(Boolean).flatMap(([term, value]) => [h("dt", {}, term), h("dd", {}, value)])),
+    factList(facts),
     h("p", { class: "quiet" }, "And what every new member gets: an account, the default rooms and group, the way out of INDOC, and the welcome."),
   ];
 }

@@ -1,6 +1,7 @@
 // All invites: by state, or by what is searched for.
 import { get } from "../api.js";
-import { button, chip, fill, h, problem, say } from "../dom.js";
+import { button, chip, fill, h, later, problem, say } from "../dom.js";
+import { counted } from "../lists.js";
 import { INVITES, plural, when } from "../words.js";
 
 const STATES = [["", "All"], ...Object.entries(INVITES)];
@@ -10,7 +11,7 @@ export async function show(place, { query, signal }) {
   const status = query.get("status") || "";
   const list = h("ul", { class: "list" });
   const foot = h("div", { class: "actions", role: "status" });
-  const search = h("input", { type: "search", "aria-label": "Search invites", placeholder: "Search by label, e-mail, note…", value: query.get("q") || "", oninput: () => later(begin) });
+  const search = h("input", { type: "search", "aria-label": "Search invites", placeholder: "Search by label, e-mail, note…", value: query.get("q") || "", oninput: later(begin) });
   const chips = h("ul", { class: "filters", "aria-label": "By state" }, STATES.map(([state, text]) => filter(state, text, status, null)));
   fill(place, h("div", { class: "head" }, h("h1", {}, "Invites"), h("a", { class: "button main", href: "#/invites/new" }, "Invite somebody")),
     chips, h("div", { class: "field" }, search), list, foot);
@@ -51,25 +52,14 @@ export async function show(place, { query, signal }) {
   }
 
   await begin();
-  if (!signal.aborted) counted(chips, status, signal).catch(() => signal.aborted || say("The counts could not be read."));
+  if (!signal.aborted) counted(chips, STATES.map(([state]) => (state ? `/api/invites?status=${state}` : "/api/invites")), signal).catch(() => signal.aborted || say("The counts could not be read."));
 }
 
 const filter = (state, text, status, count) =>
   h("li", {}, h("a", { href: `#/invites${state && `?status=${state}`}`, "aria-current": state === status ? "true" : null }, text, h("span", { class: "count" }, count === null ? "" : count.toLocaleString("en"))));
-
-async function counted(chips, status, signal) {
-  const totals = await Promise.all(STATES.map(([state]) => get(`/api/invites?limit=1${state && `&status=${state}`}`, { signal })));
-  for (const [at, page] of totals.entries()) chips.querySelectorAll(".count")[at].textContent = page.total.toLocaleString("en");
-}
 
 const textOf = (one) => [one.label, one.email, one.note, one.matrix_id, one.sponsor, one.created_by].join(" ").toLowerCase();
 
 const row = (one) =>
   h("li", { class: "item" }, h("h2", {}, h("a", { href: `#/invites/${one.id}` }, one.label), chip(one.status, INVITES[one.status])),
     h("p", { class: "quiet" }, `Used ${one.uses} of ${one.max_uses} · ${plural(one.rooms.length, "room")} · ${one.status === "expired" ? "ended" : "ends"} `, when(one.expires_at), one.email && ` · ${one.email}`));
-
-let timer;
-function later(act) {
-  clearTimeout(timer);
-  timer = setTimeout(act, 250);
-}

@@ -1,5 +1,5 @@
 // One job, item by item. Moves by itself.
-import { chip, fill, h } from "../dom.js";
+import { chip, factList, fill, h } from "../dom.js";
 import { follow, jobTitle, JOB_STATES } from "../job.js";
 import { whenAndDate } from "../words.js";
 
@@ -17,14 +17,14 @@ export async function show(place, { id, signal }) {
     head.querySelector(".chip")?.remove();
     if (!title.isConnected) head.append(title);
     head.append(chip(job.state, JOB_STATES[job.state]));
-    fill(facts, h("dl", { class: "facts" }, [
+    fill(facts, factList([
       ["Asked for by", job.actor],
       ["Begun", whenAndDate(job.created_at)],
       job.finished_at && ["Ended", whenAndDate(job.finished_at)],
       job.reason && job.kind !== "bulk" && ["Reason", job.reason],
       job.message && ["Told before", job.message],
       job.part_of && ["Part of", h("a", { href: `#/jobs/${job.part_of}` }, "this job")],
-    ].filter(Boolean).flatMap(([term, value]) => [h("dt", {}, term), h("dd", {}, value)])));
+    ]));
   }
 
   fill(items);

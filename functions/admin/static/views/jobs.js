@@ -1,8 +1,7 @@
 // What was done to many at once, the newest first.
-import { get } from "../api.js";
 import { fill, h } from "../dom.js";
 import { jobRow, JOB_STATES } from "../job.js";
-import { chooser, paged } from "../lists.js";
+import { chooser, counted, paged } from "../lists.js";
 import { plural } from "../words.js";
 
 const STATES = [["", "All"], ...Object.entries(JOB_STATES)];
@@ -15,7 +14,5 @@ export async function show(place, { query, signal }) {
   const states = chooser("By state", STATES, state, (each) => `#/jobs${each && `?state=${each}`}`);
   fill(place, h("div", { class: "head" }, h("h1", {}, "Jobs")), states.element, jobs.list, jobs.foot);
   await jobs.begin();
-  Promise.all(STATES.map(([each]) => get(`${path(each)}&limit=1`, { signal })))
-    .then((pages) => pages.forEach((page, at) => (states.links[at].querySelector(".count").textContent = page.total.toLocaleString("en"))))
-    .catch(() => {});
+  counted(states.element, STATES.map(([each]) => path(each)), signal).catch(() => {});
 }

@@ -1,6 +1,6 @@
 // One member's way: each step with its state, in words, and what can be done about it, in place. Moves by itself.
 import { get, post } from "../api.js";
-import { button, chip, field, fill, h, once, problem, say } from "../dom.js";
+import { button, chip, factList, field, fill, h, once, problem, say } from "../dom.js";
 import { follow } from "../events.js";
 import { namer } from "../rooms.js";
 import { fixHere, inOrder, kindOf, next, sentence, STEPS, when, whenAndDate } from "../words.js";
@@ -63,14 +63,14 @@ function heading(found, about) {
     once(all, async () => (about.acted(await post(`${about.path}/retry`)), say("Begun again.")), about.trouble), { class: "main" });
   return [
     h("div", { class: "head" }, h("h1", { tabindex: "-1" }, member.name || member.username), chip(found.state)),
-    h("section", { class: "card" }, h("dl", { class: "facts" }, [
+    h("section", { class: "card" }, factList([
       ["Account", h("a", { href: `#/people/${member.pk}` }, member.username)],
       ["Matrix id", member.matrix_id || "nobody has said which is theirs"],
       ["Logged in", member.has_logged_in === null ? "not looked up yet" : member.has_logged_in ? "yes, to Matrix" : "never, to Matrix"],
       found.invite && ["Came by", h("a", { href: `#/invites/${found.invite}` }, "this invite")],
       ["Begun", whenAndDate(found.created_at)],
       found.finished_at && ["At home", whenAndDate(found.finished_at)],
-    ].filter(Boolean).flatMap(([term, value]) => [h("dt", {}, term), h("dd", {}, value)])),
+    ]),
     found.hold === "pending" && decision(found, about),
     failed > 0 && found.hold !== "pending" && h("p", { class: "actions" }, all),
     about.trouble,

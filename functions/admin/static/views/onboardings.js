@@ -1,22 +1,20 @@
 // Everybody on the way, by state.
-import { get } from "../api.js";
 import { chip, fill, h } from "../dom.js";
-import { paged } from "../lists.js";
+import { counted, paged } from "../lists.js";
 import { plural, when } from "../words.js";
 
 const STATES = ["", "failed", "held", "running", "waiting", "done"];
+const path = (state) => (state ? `/api/onboardings?state=${state}` : "/api/onboardings");
 
 export async function show(place, { query, signal }) {
   const state = query.get("state") || "";
-  const members = paged({ path: () => (state ? `/api/onboardings?state=${state}` : "/api/onboardings"), row, words: words(state), signal });
+  const members = paged({ path: () => path(state), row, words: words(state), signal });
   const chips = h("ul", { class: "filters", "aria-label": "By state" }, STATES.map((each) =>
     h("li", {}, h("a", { href: `#/onboardings${each && `?state=${each}`}`, "aria-current": each === state ? "true" : null }, each || "all", h("span", { class: "count" })))));
   fill(place, h("div", { class: "head" }, h("h1", {}, "Members on their way")), chips, members.list, members.foot);
 
   await members.begin();
-  Promise.all(STATES.map((each) => get(`/api/onboardings?limit=1${each && `&state=${each}`}`, { signal })))
-    .then((pages) => pages.forEach((page, at) => (chips.querySelectorAll(".count")[at].textContent = page.total.toLocaleString("en"))))
-    .catch(() => {});
+  counted(chips, STATES.map(path), signal).catch(() => {});
 }
 
 const words = (state) => (page, drawn) =>

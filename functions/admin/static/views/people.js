@@ -1,28 +1,27 @@
 // Everybody with an account: found as somebody types, on the server, a page at a time.
 import { bulkPanel } from "../bulk.js";
-import { button, chip, field, fill, h, once, uid } from "../dom.js";
+import { button, chip, field, fill, h, later, once, uid } from "../dom.js";
 import { save } from "../files.js";
 import { chooser, paged } from "../lists.js";
 import { plural, when } from "../words.js";
 
 const ACTIVE = [["", "Everybody"], ["true", "Active"], ["false", "Deactivated"]];
 const KIND = "users"; // of the exports
-const PAUSE = 250; // milliseconds after a letter before the server is asked
 
 export async function show(place, { query, signal }) {
   const wanted = { q: query.get("q") || "", active: query.get("active") || "", group: query.get("group") || "" };
   const seen = new Set();
   let total = 0;
-  let timer = 0;
   let panel = null;
 
   const asked = (more = {}) => new URLSearchParams(Object.entries({ ...wanted, ...more }).filter(([, value]) => value)).toString();
   const address = (more) => `#/people${asked(more) && `?${asked(more)}`}`;
   const filtered = () => ({ q: wanted.q, active: wanted.active ? wanted.active === "true" : null, group: wanted.group });
 
+  const soon = later(() => signal.aborted || change({ q: search.value.trim(), group: group.value.trim() }));
   const names = h("datalist", { id: uid("groups") });
-  const search = h("input", { type: "search", name: "q", maxlength: 200, autocomplete: "off", placeholder: "Name, username, e-mail or Matrix id", value: wanted.q, oninput: () => later({ q: search.value.trim() }) });
-  const group = h("input", { name: "group", maxlength: 200, autocomplete: "off", list: names.id, placeholder: "any group", value: wanted.group, oninput: () => later({ group: group.value.trim() }) });
+  const search = h("input", { type: "search", name: "q", maxlength: 200, autocomplete: "off", placeholder: "Name, username, e-mail or Matrix id", value: wanted.q, oninput: soon });
+  const group = h("input", { name: "group", maxlength: 200, autocomplete: "off", list: names.id, placeholder: "any group", value: wanted.group, oninput: soon });
   const states = chooser("By account", ACTIVE, wanted.active, (each) => address({ active: each }), (each) => change({ active: each }));
   const people = paged({ path: () => `/api/users?${asked()}`, row, words, came, signal });
   const trouble = h("div", {});
@@ -41,11 +40,6 @@ export async function show(place, { query, signal }) {
     many.setAttribute("aria-expanded", String(open));
     if (open) panel.focus();
     else many.focus();
-  }
-
-  function later(more) {
-    clearTimeout(timer);
-    timer = setTimeout(() => !signal.aborted && change(more), PAUSE);
   }
 
   // The address says what is looked for: whoever goes on and comes back finds it again.

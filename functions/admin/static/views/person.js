@@ -1,6 +1,6 @@
 // A member: their account, groups, rooms, onboarding, and what was done to them. Each part stands for itself.
 import { del, get, patch, post } from "../api.js";
-import { button, chip, drafts, field, fill, h, mark, once, problem, refused, say, twice } from "../dom.js";
+import { button, chip, drafts, factList, field, fill, h, mark, once, problem, refused, say, twice } from "../dom.js";
 import { groupPicker } from "../grants.js";
 import { wayIn } from "../handover.js";
 import * as parts from "../member_parts.js";
@@ -84,7 +84,7 @@ function account(about) {
     ["Joined", one.joined_at ? whenAndDate(one.joined_at) : "not known"], ["Last login", one.last_login ? when(one.last_login) : "never, in Authentik"],
   ];
   return [
-    h("dl", { class: "facts stacked" }, facts.flatMap(([term, value]) => [h("dt", {}, term), h("dd", {}, value)])),
+    factList(facts, "stacked"),
     standing?.superuser ? h("p", { class: "quiet" }, "A superuser is changed in Authentik itself.") : editing(about),
   ];
 }

@@ -1,6 +1,6 @@
 // Plans: what would change so that everybody is where their bundles say. Making one changes nothing.
 import { all, post } from "../api.js";
-import { button, chip, drafts, field, fill, h, once, problem } from "../dom.js";
+import { chip, drafts, field, fill, h, keyed, once, problem } from "../dom.js";
 import { paged } from "../lists.js";
 import { inWords, STATES, summary } from "../planning.js";
 import { plural, when } from "../words.js";
@@ -33,7 +33,7 @@ function making(named, signal) {
   const people = h("textarea", { name: "matrix_ids", rows: 2, value: typed.people || "", placeholder: "@ada:example.org", oninput: keep });
   const trouble = h("div", {});
   const send = h("button", { class: "main" }, "See what would change");
-  let [key, sent] = ["", ""];
+  const keyOf = keyed();
 
   async function load() {
     try {
@@ -53,10 +53,9 @@ function making(named, signal) {
 
   async function make() {
     const body = { bundles: [...picked], groups: words(groups), matrix_ids: words(people) };
-    if (JSON.stringify(body) !== sent) [key, sent] = [crypto.randomUUID(), JSON.stringify(body)];
     fill(trouble, h("p", { class: "quiet", role: "status" }, "Looking at everybody and at every room. In a large community this takes a minute…"));
     try {
-      const made = await post("/api/plans", body, { key, seconds: LONG });
+      const made = await post("/api/plans", body, { key: keyOf(body), seconds: LONG });
       drafts.drop(DRAFT);
       location.hash = `#/plans/${made.id}`;
     } catch (error) {

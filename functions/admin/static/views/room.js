@@ -1,6 +1,7 @@
 // One room: what it is, what the bot may do there and how to mend it, who is in it; inviting and removing people.
 import { get, post } from "../api.js";
-import { button, chip, copier, fill, h, once, problem, say } from "../dom.js";
+import { button, chip, copier, factList, fill, h, keyed, later, once, say } from "../dom.js";
+import { paged } from "../lists.js";
 import { peoplePicker } from "../people_picker.js";
 import { removal } from "../removing.js";
 import { about, marks, nameOf } from "../room_list.js";
@@ -35,7 +36,7 @@ function facts(room) {
     ["Messages", room.encrypted ? "encrypted" : "not encrypted"],
     room.replaced_by && ["Replaced by", h("a", { href: `#/rooms/${encodeURIComponent(room.replaced_by)}` }, "this room")],
   ];
-  return h("section", {}, h("dl", { class: "facts" }, rows.filter(Boolean).flatMap(([term, value]) => [h("dt", {}, term), h("dd", {}, value)])),
+  return h("section", {}, factList(rows),
     h("p", { class: "quiet" }, room.synced_at ? ["As of ", when(room.synced_at), "."] : "As the homeserver says now; who is in it is not read yet."));
 }
 
@@ -69,7 +70,7 @@ function inviting(room, signal, query) {
   const [trouble, send] = [h("div", {}), button("Invite", () => once(send, invite, trouble), { class: "main" })];
   const picks = ticked(`room.in.${room.room_id}`, () => (picker.drawn(), drawn()));
   const picker = peoplePicker({ picks, domain: room.domain, signal });
-  let [key, sent] = ["", ""];
+  const keyOf = keyed();
 
   function drawn() {
     send.textContent = picks.size ? `Invite ${plural(picks.size, "person", "people")}` : "Invite";
@@ -79,8 +80,7 @@ function inviting(room, signal, query) {
 
   async function invite() {
     const body = { matrix_ids: picks.ids(), rooms: [room.room_id] };
-    if (JSON.stringify(body) !== sent) [key, sent] = [crypto.randomUUID(), JSON.stringify(body)];
-    const { job } = await post("/api/rooms/invite", body, { key });
+    const { job } = await post("/api/rooms/invite", body, { key: keyOf(body) });
     picks.clear();
     location.hash = `#/jobs/${job.id}`;
   }
@@ -95,15 +95,16 @@ function inviting(room, signal, query) {
 
 function members(place, room, signal) {
   const path = `/api/rooms/${encodeURIComponent(room.room_id)}/members`;
-  const search = h("input", { type: "search", "aria-label": "Search members", placeholder: "Search by name or Matrix id", oninput: () => later(begin) });
-  const list = h("ul", { class: "list box" });
-  const foot = h("div", { class: "actions", role: "status" });
+  const search = h("input", { type: "search", "aria-label": "Search members", placeholder: "Search by name or Matrix id", oninput: later(begin) });
+  const asked = () => (search.value.trim() ? `?${new URLSearchParams({ q: search.value.trim() })}` : "");
+  const people = paged({ path: () => `${path}${asked()}`, row, words, signal });
+  people.list.classList.add("box");
   const picks = ticked(`room.out.${room.room_id}`, () => steps.changed());
   const seen = new Map();
   const steps = removal({
     draft: `room.out.${room.room_id}`,
     picks,
-    list: h("div", {}, h("div", { class: "field" }, search), list, foot),
+    list: h("div", {}, h("div", { class: "field" }, search), people.list, people.foot),
     every: () => [...seen].slice(0, MOST),
     noun: "person",
     many: "people",
@@ -112,42 +113,25 @@ function members(place, room, signal) {
     quiet: true,
   });
   fill(place, h("p", { class: "quiet" }, "Tick those who should leave: first you see what would happen."), steps.element);
-  let run = 0;
 
-  const row = (one) => {
+  function row(one) {
     const name = one.name || one.matrix_id;
     if (!one.kept) seen.set(one.matrix_id, name);
     const more = [one.name && h("span", { class: "quiet" }, ` · ${one.matrix_id}`), one.membership === "invite" && [" ", chip("waiting", "invited")], one.power > 0 && h("span", { class: "quiet" }, one.power >= 2 ** 53 ? " · made the room" : ` · power ${one.power}`)];
     const item = tickRow(picks, one.matrix_id, name, more, one.kept);
     if (one.pk) item.append(h("a", { href: `#/people/${one.pk}`, class: "aside", "aria-label": `About ${name}` }, "About"));
     return item;
-  };
+  }
+
+  function words(found, drawn) {
+    const text = found.total ? `${drawn.toLocaleString("en")} of ${plural(found.total, "person", "people")}` : search.value.trim() ? "Nobody here is called that" : "Nobody is in it";
+    return [text, ", as of ", when(found.synced_at), ".", !found.named && " Names were too many to look up at once: they show after a look at People."];
+  }
 
   async function begin() {
     seen.clear();
-    await page("", ++run);
-  }
-
-  async function page(cursor, mine) {
-    try {
-      const asked = new URLSearchParams(Object.entries({ q: search.value.trim(), limit: "50", cursor }).filter(([, value]) => value));
-      const found = await get(`${path}?${asked}`, { signal });
-      if (mine !== run) return;
-      if (!cursor) fill(list);
-      list.append(...found.items.map(row));
-      const text = found.total ? `${list.children.length.toLocaleString("en")} of ${plural(found.total, "person", "people")}` : search.value.trim() ? "Nobody here is called that" : "Nobody is in it";
-      fill(foot, h("p", { class: "quiet" }, text, ", as of ", when(found.synced_at), ".", !found.named && " Names were too many to look up at once: they show after a look at People."),
-        found.next_cursor && button("Show more", (event) => ((event.target.disabled = true), page(found.next_cursor, mine))));
-    } catch (error) {
-      if (mine === run && !signal.aborted) fill(foot, problem(error, () => page(cursor, mine)));
-    }
+    await people.begin();
   }
 
   begin();
-}
-
-let timer;
-function later(act) {
-  clearTimeout(timer);
-  timer = setTimeout(act, 250);
 }
