@@ -23,6 +23,7 @@ from shared.domain.onboarding import Onboarding, Step
 from shared.domain.plans import Plan
 from shared.domain.records import Record
 from shared.domain.removals import RemovalReason
+from shared.domain.sponsors import SponsorPause
 from shared.domain.templates import Template, Version
 from shared.ports import Create, Document, Documents, Op, Query, Replace
 
@@ -101,6 +102,7 @@ IMPORTS = Repository("imports", Import, "import")
 BULKS = Repository("bulks", Bulk, "act on many people")
 AUDIT = Repository("audit", Audit, "audit record")
 CATEGORIES = Repository("categories", Category, "category")
+SPONSOR_PAUSES = Repository("sponsor_pauses", SponsorPause, "paused sponsor")
 TEMPLATES = Repository("templates", Template, "template")
 
 

@@ -11,7 +11,8 @@ from shared.services.standing import Standing
 class StandingOut(m.Out):
     """`matrix_id`: the one that an admin has named ("admin"), or that the username gives and would be used; "" where
     nobody knows ("nobody"), and `matrix_problem` says why. `onboarding`: null while they have none. `live` false:
-    Authentik did not answer; who they are is from the cache, so many seconds old."""
+    Authentik did not answer; who they are is from the cache, so many seconds old. `invite`: the id of that by which they
+    came, and `sponsor` who vouched for them: "" where nobody did."""
 
     pk: int
     username: str
@@ -24,6 +25,8 @@ class StandingOut(m.Out):
     onboarding: m.OnboardingSummary | None
     live: bool
     age_seconds: float | None
+    invite: str
+    sponsor: str
 
 
 def standing_out(found: Standing) -> StandingOut:
@@ -42,4 +45,6 @@ def standing_out(found: Standing) -> StandingOut:
         else None,
         live=found.age_seconds is None,
         age_seconds=found.age_seconds,
+        invite=found.invite.id if found.invite else "",
+        sponsor=found.invite.sponsor if found.invite else "",
     )

@@ -66,10 +66,12 @@ class Redemption(Struct, frozen=True):
     held: str = ""
 
 
-def redeem(invite: Invite, *, email: str, enrolled_at: datetime, onboarding: str, now: datetime) -> Redemption:
+def redeem(
+    invite: Invite, *, email: str, enrolled_at: datetime, onboarding: str, now: datetime, paused: str = ""
+) -> Redemption:
     """One more use, or the reason why an admin must look first. What is held counts no use until it is
-    approved: a stranger with the link must not lock the invited person out."""
-    objection = _objection(invite, email, enrolled_at)
+    approved: a stranger with the link must not lock the invited person out. `paused`: why nobody comes by it now."""
+    objection = _objection(invite, email, enrolled_at) or paused
     return Redemption(invite if objection else used(invite, onboarding, now), objection)
 
 

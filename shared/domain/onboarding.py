@@ -27,6 +27,7 @@ ENTRY_POINTS: Mapping[str, str] = {
     "indoc_removal": "remove_from_indoc",
     "hello": "deliver_welcome",
     "welcome": "deliver_welcome",
+    "sponsor_note": "deliver_welcome",
     "removal": "remove_from_room",
     "level": "set_power_level",
     "spread": "apply_plan",
@@ -135,7 +136,8 @@ class Step(Record, frozen=True, kw_only=True):
 
 class Plan(Struct, frozen=True):
     """What an onboarding is to bring. `rooms` are ids or aliases; `groups` names or uuids. `levels`: a room to the
-    power level there. `ways`: rooms to the spaces by which members enter them by themselves."""
+    power level there. `ways`: rooms to the spaces by which members enter them by themselves. `sponsor`: who vouches for
+    them; `sponsor_id`: that one's Matrix id, where it is known."""
 
     rooms: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
@@ -145,6 +147,8 @@ class Plan(Struct, frozen=True):
     closes_invite: bool = False
     levels: Mapping[str, int] = {}
     ways: Mapping[str, Way] = {}
+    sponsor: str = ""
+    sponsor_id: str = ""
 
 
 def steps_of(onboarding: Onboarding, plan: Plan, now: datetime) -> list[Step]:
@@ -168,6 +172,8 @@ def steps_of(onboarding: Onboarding, plan: Plan, now: datetime) -> list[Step]:
         steps += [step("indoc_farewell", room=plan.indoc), step("indoc_removal", room=plan.indoc)]
     if plan.send_welcome:
         steps += [step("hello"), step("welcome")]
+    if plan.sponsor:
+        steps.append(step("sponsor_note", matrix_id=plan.sponsor_id, wanted={"sponsor": plan.sponsor}))
     return steps
 
 

@@ -71,6 +71,12 @@ def _messages() -> Table:
     return {"hello": or_notice(messaging.hello), "welcome": or_notice(messaging.welcome)}
 
 
+def _sponsors() -> Table:
+    from shared.services.sponsors import tell
+
+    return {"sponsor_note": tell}
+
+
 def _words_before() -> Table:
     from shared.services.removals import say_before
 
@@ -87,6 +93,7 @@ TABLES: Mapping[str, Callable[[], Table]] = {
     "indoc_removal": _out_of_indoc,
     "hello": _messages,
     "welcome": _messages,
+    "sponsor_note": _sponsors,
     "removal": _rooms,
     "level": _rooms,
     "spread": _parts,

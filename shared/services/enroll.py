@@ -128,7 +128,8 @@ async def begin(ports: Ports, account: Account, start: Start) -> Verdict:
         )
         if known:
             return await _resumed(ports, known.record.id)
-        onboarding, steps, writes = _begun(ports, account, start, invite, await _bundles(ports, start, invite))
+        held, vouching = await asyncio.gather(_bundles(ports, start, invite), _vouching(ports, invite))
+        onboarding, steps, writes = _begun(ports, account, start, invite, held, vouching)
         await ports.documents.write(*writes)
         await enqueue(ports, steps)
         note("onboarding begun", onboarding=onboarding.id, source=start.source, steps=len(steps))
@@ -142,7 +143,8 @@ async def planned(ports: Ports, account: Account, start: Start) -> tuple[Onboard
     """What `begin` would make, without making it."""
     start = await _with_vouched_id(ports, account, start)
     invite = await _invite_of(ports, account)
-    onboarding, steps, _ = _begun(ports, account, start, invite, await _bundles(ports, start, invite))
+    held, vouching = await asyncio.gather(_bundles(ports, start, invite), _vouching(ports, invite))
+    onboarding, steps, _ = _begun(ports, account, start, invite, held, vouching)
     return onboarding, steps
 
 
@@ -172,12 +174,35 @@ async def _bundles(ports: Ports, start: Start, found: Stored[Invite] | str | Non
     return await of_ids(ports, named)
 
 
+class _Vouching(Struct, frozen=True):
+    """`paused`: why guests of this sponsor are held. `matrix_id`: empty where it is not known."""
+
+    sponsor: str = ""
+    matrix_id: str = ""
+    paused: str = ""
+
+
+async def _vouching(ports: Ports, found: Stored[Invite] | str | None) -> _Vouching:
+    sponsor = found.record.sponsor if isinstance(found, Stored) else ""
+    if not sponsor:
+        return _Vouching()
+    from shared.services import sponsors  # with what it takes to write to them
+
+    matrix_id, paused = await asyncio.gather(sponsors.matrix_id_of(ports, sponsor), sponsors.paused(ports, sponsor))
+    return _Vouching(sponsor, matrix_id, paused)
+
+
 def _begun(
-    ports: Ports, account: Account, start: Start, found: Stored[Invite] | str | None, held: list[Bundle]
+    ports: Ports,
+    account: Account,
+    start: Start,
+    found: Stored[Invite] | str | None,
+    held: list[Bundle],
+    vouching: _Vouching,
 ) -> tuple[Onboarding, list[Step], list[Write]]:
     now, policy = ports.now(), ports.policy
     stored = found if isinstance(found, Stored) else None
-    redemption = _redemption(ports, account, stored)
+    redemption = _redemption(ports, account, stored, vouching.paused)
     hold = redemption.held if redemption else ("it names an invite that we do not know" if found else "")
     invite = redemption.invite if redemption else None
     who = members.identify(
@@ -186,7 +211,7 @@ def _begun(
         given=start.matrix_id or (invite.matrix_id if invite else ""),
         claimed=str(account.attributes.get(MATRIX_ATTRIBUTE) or ""),
     )
-    plan = _plan(ports, start, invite, granted(held))
+    plan = replace(_plan(ports, start, invite, granted(held)), sponsor=vouching.sponsor, sponsor_id=vouching.matrix_id)
     onboarding = Onboarding(
         id=ids.onboarding_id(account.uid),
         source=start.source,
@@ -225,7 +250,7 @@ def _begun(
     return onboarding, steps, writes
 
 
-def _redemption(ports: Ports, account: Account, stored: Stored[Invite] | None) -> Redemption | None:
+def _redemption(ports: Ports, account: Account, stored: Stored[Invite] | None, paused: str) -> Redemption | None:
     if stored is None:
         return None
     now = ports.now()
@@ -235,6 +260,7 @@ def _redemption(ports: Ports, account: Account, stored: Stored[Invite] | None) -
         enrolled_at=account.joined_at or now,
         onboarding=ids.onboarding_id(account.uid),
         now=now,
+        paused=paused,
     )
 
 

@@ -11,6 +11,7 @@ from shared.domain import ids
 from shared.domain.audit import audit
 from shared.domain.errors import Conflict, Invalid, MusterError, NotFound, Outpaced
 from shared.domain.invites import Invite
+from shared.domain.sponsors import sponsor_by_default
 from shared.ports import Invitation, Op
 from shared.repositories import INVITES, Listing, Stored, audit_write
 from shared.services import bundles
@@ -62,7 +63,7 @@ async def create(ports: Ports, actor: Actor, wanted: Wanted, *, dry_run: bool = 
         email=wanted.email,
         matrix_id=wanted.matrix_id,
         note=wanted.note,
-        sponsor=wanted.sponsor,
+        sponsor=wanted.sponsor.strip() or sponsor_by_default(actor.name),
         max_uses=wanted.max_uses,
         request=wanted.body,
     )

@@ -72,7 +72,7 @@ def never_in_plain(room_id: str) -> Refused:
 async def hello(act: Act) -> Ending:
     room, people = await direct_room(act)
     try:
-        ending = await _say_directly(act, room, await worded(act, "hello", {}), people)
+        ending = await say_directly(act, room, await worded(act, "hello", {}), people)
     except Refused:
         await look_up_presence(act, None)
         raise
@@ -102,7 +102,7 @@ async def _welcome(act: Act, room: DirectRoom) -> Ending:
             # Newer clients may never decrypt what arrives before they have looked our keys up.
             await check_overdue(act)
             return waits_for_join(act)
-    return await _say_directly(act, room, message, people)
+    return await say_directly(act, room, message, people)
 
 
 async def worded(act: Act, purpose: str, values: Mapping[str, Value], name: str = "") -> Composed:
@@ -120,7 +120,7 @@ def name_of(act: Act) -> str:
     return getattr(act.parent, "name", "") or getattr(act.parent, "username", "") or act.matrix_id
 
 
-async def _say_directly(act: Act, room: DirectRoom, message: Composed, people: Collection[str] | None) -> Ending:
+async def say_directly(act: Act, room: DirectRoom, message: Composed, people: Collection[str] | None) -> Ending:
     try:
         return Done(await say(act, room.room_id, message, encrypted=room.encrypted, people=people))
     except NoDevice as error:

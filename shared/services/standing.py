@@ -10,10 +10,11 @@ from msgspec import Struct
 
 from shared.domain import ids, members
 from shared.domain.errors import Limited, Unreachable
+from shared.domain.invites import Invite
 from shared.domain.members import MatrixIdentity
 from shared.domain.onboarding import Onboarding
 from shared.ports import Query
-from shared.repositories import ONBOARDINGS
+from shared.repositories import INVITES, ONBOARDINGS
 from shared.services import cache
 from shared.services.context import Ports
 from shared.services.enroll import MATRIX_ATTRIBUTE
@@ -32,12 +33,14 @@ class Who(Struct, frozen=True):
 
 
 class Standing(Struct, frozen=True):
-    """`matrix`: the id that is theirs, or would be used. `age_seconds`: of the account, where it is not live."""
+    """`matrix`: the id that is theirs, or would be used. `age_seconds`: of the account, where it is not live.
+    `invite`: that by which they came, whose sponsor vouched for them."""
 
     who: Who
     matrix: MatrixIdentity
     onboarding: Onboarding | None
     age_seconds: float | None = None
+    invite: Invite | None = None
 
 
 async def standing(ports: Ports, pk: int) -> Standing:
@@ -45,7 +48,8 @@ async def standing(ports: Ports, pk: int) -> Standing:
     who, age = await _who(ports, pk)
     found = await ONBOARDINGS.find(ports.documents, who.onboarding)
     onboarding = found.record if found else None
-    return Standing(who, await _matrix(ports, who, onboarding), onboarding, age)
+    invite = await INVITES.find(ports.documents, onboarding.invite) if onboarding and onboarding.invite else None
+    return Standing(who, await _matrix(ports, who, onboarding), onboarding, age, invite.record if invite else None)
 
 
 async def _who(ports: Ports, pk: int) -> tuple[Who, float | None]:

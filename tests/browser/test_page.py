@@ -256,6 +256,8 @@ def test_an_invite_from_making_to_revoking(open_page: Open, stack: Stack, width:
     page.get_by_label("Book Club").check()
     page.get_by_label("Works for").select_option("3 days")
     expect(page.get_by_text("in 3 days.")).to_be_visible()
+    page.get_by_text("Note, sponsor, e-mail").click()
+    page.get_by_label("Sponsor").fill(f"@bob{width}:muster.test")
     looked_at(page)
     page.get_by_role("button", name="Make the invite").dblclick()
 
@@ -269,7 +271,11 @@ def test_an_invite_from_making_to_revoking(open_page: Open, stack: Stack, width:
     assert made["link"] in text
     assert "Book Club" in text
     expect(page.get_by_role("definition").filter(has_text="Book Club")).to_be_visible()
+    page.get_by_role("button", name="Pause all their invites").click()
+    expect(page.get_by_text("Whoever comes by one of their invites is held")).to_be_visible()
     looked_at(page)
+    page.get_by_role("button", name="Resume their invites").click()
+    expect(page.get_by_text("1 open invite, used 0 times so far:")).to_be_visible()
 
     page.get_by_text("Change or revoke").click()
     page.get_by_label("How often it can be used").fill("5")

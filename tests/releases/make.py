@@ -44,6 +44,7 @@ from shared.services import (
     plans,
     reader,
     reasons,
+    sponsors,
     sync,
     sync_requests,
 )
@@ -133,6 +134,7 @@ async def by_an_admin(world: World) -> None:
         "Outdoors", ("nature",), {"hiking": ["trail"]}, world.policy.default_rooms, key="k3", body="b3"
     )
     await categories.create(world, ADMIN, outdoors)
+    await sponsors.pause(world, ADMIN, "@bob:fake.test", "too many at once")
     lines = [
         Line(line=2, cells={"first_name": "Gil"}, fields={"first_name": "Gil"}),
         Line(

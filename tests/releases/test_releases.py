@@ -33,6 +33,7 @@ from shared.domain.plans import Plan
 from shared.domain.records import Record
 from shared.domain.removals import RemovalReason
 from shared.domain.replies import Reply
+from shared.domain.sponsors import SponsorPause
 from shared.domain.syncs import Sync
 from shared.ports import Create, Task
 from shared.repositories import AUDIT, IMPORTS, INVITES, JOBS, ONBOARDINGS
@@ -64,6 +65,7 @@ RECORDS: dict[str, type[Record]] = {
     r"bulks/[^/]+": Bulk,
     r"audit/[^/]+": Audit,
     r"categories/[^/]+": Category,
+    r"sponsor_pauses/[^/]+": SponsorPause,
     r"breakers/[^/]+": Breaker,
     r"direct_rooms/[^/]+": DirectRoom,
     r"letters/[^/]+": Letter,

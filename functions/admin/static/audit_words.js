@@ -7,6 +7,8 @@ export const ACTS = {
   "invite.create": "made the invite",
   "invite.edit": "changed the invite",
   "invite.revoke": "revoked the invite",
+  "sponsor.pause": "paused the invites of",
+  "sponsor.resume": "resumed the invites of",
   "user.create": "made the account of",
   "user.edit": "changed the account of",
   "user.activate": "activated the account of",
@@ -48,7 +50,7 @@ export const ACTS = {
 };
 
 // What Muster itself did, step by step.
-export const STEP_ACTS = ["room", "level", "removal", "groups", "activate", "deactivate", "invitation", "hello", "welcome", "indoc_farewell", "indoc_removal", "import"];
+export const STEP_ACTS = ["room", "level", "removal", "groups", "activate", "deactivate", "invitation", "hello", "welcome", "sponsor_note", "indoc_farewell", "indoc_removal", "import"];
 export const actInWords = (action) => (action.startsWith("step.") ? capital(kindInWords(action.slice(5))) : capital((ACTS[action] || action).replace(/(:| of| for|,)+$/, "")));
 
 const OUTCOMES = { done: "", failed: ": failed", skipped: ": skipped", waiting: ": waits", scheduled: ": to be tried again", pending: ": waits" };

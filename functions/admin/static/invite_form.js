@@ -15,6 +15,7 @@ export function inviteForm({ draft = {}, known = null, changed = () => {} }) {
   const note = h("textarea", { name: "note", maxlength: 4000, value: of("note"), oninput: changed });
   const email = text("email", { type: "email", maxlength: 254 });
   const matrix = text("matrix_id", { maxlength: 255, placeholder: "@ada:example.org" });
+  const sponsor = text("sponsor", { maxlength: 200, autocapitalize: "none" });
   const rooms = picker(of("rooms", []), changed);
   const more = groupsAndBundles({ groups: of("groups", []), bundles: of("bundles", []), changed });
   const expiry = expiryField(draft, known, changed);
@@ -23,12 +24,13 @@ export function inviteForm({ draft = {}, known = null, changed = () => {} }) {
     rooms.element,
     more.element,
     h("div", { class: "two" }, expiry.element, field("How often it can be used", uses)),
-    h("details", { open: Boolean(of("note") || of("email") || of("matrix_id")) }, h("summary", {}, "Note, e-mail, Matrix id"),
+    h("details", { open: Boolean(of("note") || of("email") || of("matrix_id") || draft.sponsor) }, h("summary", {}, "Note, sponsor, e-mail, Matrix id"),
       field("Note", note, "Stays here, for the admins."),
+      field("Sponsor", sponsor, "Who vouches for them: a username or a Matrix id. They are told when their guest arrives. Empty: you."),
       field("E-mail", email, "Whoever enrolls with another one is held until you decide."),
       field("Matrix id", matrix, "If they have one already.")));
   const values = () => ({
-    label: label.value.trim(), rooms: rooms.value(), ...more.value(), max_uses: Number(uses.value), note: note.value, email: email.value.trim(), matrix_id: matrix.value.trim(), ...expiry.value(),
+    label: label.value.trim(), rooms: rooms.value(), ...more.value(), max_uses: Number(uses.value), note: note.value, sponsor: sponsor.value.trim(), email: email.value.trim(), matrix_id: matrix.value.trim(), ...expiry.value(),
   });
   const typed = () => ({ ...values(), ...expiry.choice() });
   return { element, values, typed, focus: () => label.focus() };

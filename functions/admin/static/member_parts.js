@@ -32,12 +32,13 @@ export async function rooms(about) {
 const BY = { admin: "named by an admin", username: "from their username" };
 
 export function onboarding(about) {
-  const { standing: { matrix_id: id, matrix_id_given_by: by, matrix_problem: why, onboarding: one, live, age_seconds: age } } = about;
+  const { standing: { matrix_id: id, matrix_id_given_by: by, matrix_problem: why, onboarding: one, live, age_seconds: age, invite, sponsor } } = about;
   return [
     !live && h("p", { class: "quiet" }, `As of ${relative(Date.now() - age * 1000)}: Authentik does not answer.`),
     h("dl", { class: "facts" },
       h("dt", {}, "Matrix id"), h("dd", {}, id ? [h("code", {}, id), h("span", { class: "quiet" }, ` · ${BY[by]}${one || by === "admin" ? "" : ": would be used"}`)] : `not known: ${why}`),
-      h("dt", {}, "Onboarding"), h("dd", {}, one ? [h("a", { href: `#/onboardings/${one.id}` }, "Step by step"), " ", chip(one.state), h("span", { class: "quiet" }, " begun ", when(one.created_at), one.hold === "pending" && ` · ${one.hold_reason}`)] : "none yet")),
+      h("dt", {}, "Onboarding"), h("dd", {}, one ? [h("a", { href: `#/onboardings/${one.id}` }, "Step by step"), " ", chip(one.state), h("span", { class: "quiet" }, " begun ", when(one.created_at), one.hold === "pending" && ` · ${one.hold_reason}`)] : "none yet"),
+      invite && [h("dt", {}, "Vouched for by"), h("dd", {}, sponsor || "nobody", h("span", { class: "quiet" }, " · ", h("a", { href: `#/invites/${encodeURIComponent(invite)}` }, "the invite")))]),
     h("details", { open: !id || Boolean(drafts.find(`onboard.${about.pk}`)) }, h("summary", {}, one ? "Give more rooms or bundles, or name their Matrix id" : "Bring them in"), bringing(about)),
   ];
 }

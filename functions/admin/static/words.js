@@ -57,6 +57,7 @@ export const STEPS = {
   indoc_removal: "Out of INDOC",
   hello: "Direct room and hello",
   welcome: "The welcome",
+  sponsor_note: "Word to the sponsor",
   removal_message: "Message to them",
   removal: "Remove from",
 };

@@ -4,6 +4,7 @@ import { button, chip, copier, drafts, factList, fill, h, mark, once, problem, s
 import { bundleInWords, named } from "../grants.js";
 import { inviteForm } from "../invite_form.js";
 import { namer } from "../rooms.js";
+import { sponsoring } from "../sponsor.js";
 import { INVITES, plural, when, whenAndDate } from "../words.js";
 
 export async function show(place, { id, query, signal }) {
@@ -25,6 +26,7 @@ function draw(place, about) {
     !invite.settled && h("p", { class: "quiet" }, "Authentik has not taken this over yet: it will within a minute or so."),
     invite.status === "pending" && given(about),
     h("section", {}, h("h2", {}, "What it grants"), grants(about)),
+    invite.sponsor && vouching(about),
     usedBy(about),
     invite.status === "revoked" ? null : editing(about, again),
     h("p", {}, h("a", { href: "#/invites" }, "All invites"), " · ", h("a", { href: "#/invites/new" }, "Another one")));
@@ -75,7 +77,6 @@ function grants({ invite, name, group, bundles }) {
     ["Used", `${invite.uses} of ${invite.max_uses}`],
     invite.email && ["E-mail", invite.email],
     invite.matrix_id && ["Matrix id", invite.matrix_id],
-    invite.sponsor && ["Sponsor", invite.sponsor],
     invite.note && ["Note", invite.note],
     ["Made", [when(invite.created_at), ` by ${invite.created_by}`]],
   ];
@@ -83,6 +84,12 @@ function grants({ invite, name, group, bundles }) {
     factList(facts),
     h("p", { class: "quiet" }, "And what every new member gets: an account, the default rooms and group, the way out of INDOC, and the welcome."),
   ];
+}
+
+function vouching({ invite, signal }) {
+  const place = h("div", {});
+  sponsoring(place, invite.sponsor, signal);
+  return h("section", {}, h("h2", {}, `Vouched for by ${invite.sponsor}`), place);
 }
 
 function usedBy({ invite, signal }) {
