@@ -5,16 +5,22 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import Path
+from fastapi import Query
 from pydantic import Field
 
 from functions.admin import models as m
 from shared.services.sponsors import Standing
 
-Sponsor = Annotated[str, Path(min_length=1, max_length=200, description="as the invites name them")]
+Sponsor = Annotated[m.Line, Field(min_length=1)]
+"""As the invites name them: any text at all, so it is in no path."""
+Asked = Annotated[str, Query(min_length=1, max_length=200, description="as the invites name them")]
 
 
-class PauseIn(m.Strict):
+class SponsorIn(m.Strict):
+    sponsor: Sponsor
+
+
+class PauseIn(SponsorIn):
     """`note`: why, for the admins; whoever is held meanwhile is held with it."""
 
     note: Annotated[m.Line, Field(max_length=200)] = ""

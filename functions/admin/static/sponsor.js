@@ -6,10 +6,9 @@ import { plural, when } from "./words.js";
 const SHOWN = 5;
 
 export async function sponsoring(place, sponsor, signal) {
-  const path = `/api/sponsors/${encodeURIComponent(sponsor)}`;
   const read = async () => {
     try {
-      draw(await get(path, { signal }));
+      draw(await get(`/api/sponsors?sponsor=${encodeURIComponent(sponsor)}`, { signal }));
     } catch (error) {
       if (!signal.aborted) fill(place, problem(error, read));
     }
@@ -18,7 +17,7 @@ export async function sponsoring(place, sponsor, signal) {
   function draw(found) {
     const trouble = h("div", {});
     const act = async () => {
-      draw(await post(`${path}/${found.paused ? "resume" : "pause"}`, found.paused ? undefined : {}));
+      draw(await post(found.paused ? "/api/sponsors/resume" : "/api/sponsors/pause", { sponsor }));
       say(found.paused ? "Their links work again." : "Paused: whoever comes now waits for you.");
       place.querySelector("button").focus();
     };

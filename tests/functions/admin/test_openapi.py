@@ -81,6 +81,9 @@ DELETE /api/removal_reasons/{reason_id}
 GET /api/indoc
 POST /api/indoc/{matrix_id}/pause
 POST /api/indoc/{matrix_id}/resume
+GET /api/sponsors
+POST /api/sponsors/pause
+POST /api/sponsors/resume
 GET /api/jobs/{job_id}/invites.csv
 POST /api/invites/batch
 POST /api/imports
