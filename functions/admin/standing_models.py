@@ -11,8 +11,8 @@ from shared.services.standing import Standing
 class StandingOut(m.Out):
     """`matrix_id`: the one that an admin has named ("admin"), or that the username gives and would be used; "" where
     nobody knows ("nobody"), and `matrix_problem` says why. `onboarding`: null while they have none. `live` false:
-    Authentik did not answer; who they are is from the cache, so many seconds old. `invite`: its id, of that by which they
-    came; `sponsor`: who vouched for them, "" where nobody did."""
+    Authentik did not answer; who they are is from the cache, so many seconds old. `invite`: the id of theirs, if they
+    came by one; `sponsor`: who vouched for them, "" where nobody did."""
 
     pk: int
     username: str
