@@ -38,6 +38,7 @@ from functions.admin import (
     standing,
     status,
     sync,
+    templates,
     users,
 )
 from functions.admin.models import Problem
@@ -73,6 +74,7 @@ NEEDS: dict[ModuleType, tuple[tuple[Concern, ...], tuple[Concern, ...]]] = {
     categories: (("store",), ("store",)),
     jobs: (("store",), ("store", "onboarding", "tasks")),
     removal_reasons: (("store",), ("store",)),
+    templates: (("store",), ("store", "matrix", "onboarding", "tasks")),
     indoc: (("store", "matrix", "onboarding"), ("store",)),
     sync: (("store",), ("store", "onboarding", "tasks")),
     audit: (("store",), ("store",)),

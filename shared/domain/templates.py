@@ -141,11 +141,11 @@ class Template(Record, frozen=True, kw_only=True):
 
     id: str
     purpose: str
-    current: int
-    latest: int
-    source: str
-    updated_at: datetime
-    updated_by: str
+    current: int = 0
+    latest: int = 0
+    source: str = ""
+    updated_at: datetime | None = None
+    updated_by: str = ""
 
 
 class Version(Record, frozen=True, kw_only=True):
@@ -154,8 +154,8 @@ class Version(Record, frozen=True, kw_only=True):
     template: str
     number: int
     source: str
-    created_at: datetime
-    created_by: str
+    created_at: datetime | None = None
+    created_by: str = ""
     restored: int | None = None
 
 
