@@ -203,6 +203,23 @@ async def test_an_onboarding_by_own_words() -> None:
     assert [event["content"][messages.TEMPLATE] for event in direct.events] == ["hello@1", "welcome@1"]
 
 
+async def test_their_language_and_who_vouched() -> None:
+    """A member is greeted in the language that Authentik keeps of them, and hears who vouched for them."""
+    world = World()
+    world.furnish(1)
+    account = await world.member("ada", sponsor="Eve")
+    world.authentik._accounts[account.pk] = replace(
+        account, attributes=account.attributes | {"settings": {"locale": "de_AT"}}
+    )
+    await world.enrolled("ada")
+    await world.live()
+    [direct] = world.direct_rooms_of("@ada:fake.test")
+    hello, welcome = (event["content"] for event in direct.events)
+    assert (hello["body"][:9], hello[messages.TEMPLATE]) == ("Hallo Ada", "hello.language.de@0")
+    assert "Eve hat für dich gebürgt" in welcome["body"]
+    assert "- Room 0" in welcome["body"]
+
+
 async def test_a_stored_letter_keeps_its_version() -> None:
     """A sealed message that is sent again is the one that was made before: the step names that version, not today's."""
     world = sealing(rooms=1)
