@@ -16,7 +16,7 @@ from shared.domain.onboarding import Onboarding
 from shared.domain.sponsors import SponsorPause, named_matrix_id, pause_id
 from shared.domain.templates import Mention, Person
 from shared.ports import Delete, Query, Write
-from shared.repositories import SPONSOR_PAUSES, audit_write
+from shared.repositories import Repository, audit_write
 from shared.services.context import Actor, Ports
 from shared.services.encryption import DeviceOverdue
 from shared.services.limits import limited
@@ -24,6 +24,7 @@ from shared.services.messaging import direct_room, say_directly
 from shared.services.steps import Act, Ending, Skipped
 from shared.services.templates import compose
 
+SPONSOR_PAUSES = Repository("sponsor_pauses", SponsorPause, "paused sponsor")
 SHOWN = 200
 
 

@@ -39,7 +39,9 @@ CLAIM = timedelta(seconds=90)
 TRANSACTIONS_HOLD = timedelta(hours=12)
 """Synapse de-duplicates a transaction id for 24 h; half of that is safe."""
 LIMITED = "M_LIMIT_EXCEEDED"
-SENDS = ("indoc_farewell", "hello", "welcome", "removal_message", "indoc_nudge", "sponsor_note")
+SENDS = (
+    "indoc_farewell", "hello", "welcome", "sponsor_note", "removal_message", "indoc_nudge", "template_test",
+)  # fmt: skip
 """Kinds that send a message: which device it is sent from is committed first."""
 
 

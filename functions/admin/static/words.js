@@ -60,6 +60,7 @@ export const STEPS = {
   sponsor_note: "Word to the sponsor",
   removal_message: "Message to them",
   removal: "Remove from",
+  template_test: "A message to try",
 };
 const ORDER = Object.keys(STEPS);
 
