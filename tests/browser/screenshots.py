@@ -36,6 +36,8 @@ VIEWS = {
     "plans": ("#/plans", "No plan has been made yet"),
     "person-new": ("#/people/new", "Book Club"),
     "person": ("#/onboardings", "Bea Broken"),
+    "templates": ("#/templates", "Farewell in INDOC"),
+    "template": ("#/templates/welcome", "A name from right to left"),
     "settings": ("#/settings", "AUTHENTIK_URL"),
     "self-check": ("#/self-check", "Looked"),
     "audit": ("#/audit", "The API key local made"),

@@ -6,9 +6,11 @@ import re
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import httpx
 import pytest
 from playwright.sync_api import Route, expect
 
+from local.loopback import LOOPBACK
 from local.stack import Stack
 from tests.browser.conftest import NASTY, WIDTHS, Open, looked_at, with_key
 
@@ -306,3 +308,69 @@ def test_many_invites_at_once(open_page: Open, stack: Stack) -> None:
         page.get_by_role("button", name="Save the links as CSV").click()
     assert saved.value.path().read_text().count("itoken=") == 3
     looked_at(page)
+
+
+# ------------------------------------------------------------------ templates
+
+
+def api(env: dict[str, str], method: str, path: str, body: Any = None) -> Any:
+    headers = {"Authorization": f"Bearer {env['ADMIN_API_KEY']}"}
+    answer = httpx.request(method, env["PUBLIC_URL"] + path, headers=headers, json=body, timeout=20, **LOOPBACK)
+    assert answer.is_success, answer.text
+    return answer.json()
+
+
+@both
+def test_a_template_from_writing_to_restoring(open_page: Open, stack: Stack, width: int) -> None:
+    """How it turns out is shown while it is written, for three people; a misspelt variable is named and not saved; what
+    another admin has saved meanwhile is said, with nothing lost; an older text is in force again by two presses."""
+    page = open_page(width, "#/templates", expected="status of 4")
+    with_key(page, stack.env)
+    expect(page.get_by_role("link", name="Farewell in INDOC")).to_be_visible()
+    looked_at(page)
+    page.get_by_role("link", name="Hello", exact=True).click()
+    bubble = page.get_by_role("group", name="A name from right to left")
+    expect(bubble).to_contain_text("good to have you here")
+    text = page.get_by_label("Text, in Markdown")
+    text.fill("Hi {displayname}, <script>alert(1)</script> **well** met!")
+    expect(page.get_by_text("{displayname} is not known").first).to_be_visible()
+    page.get_by_role("button", name="Save as a new version").click()
+    expect(page.get_by_role("alert")).to_contain_text("marked above")
+    text.fill(f"Hi {{display_name}}, **well** met at {width}!")
+    expect(bubble.locator("strong")).to_have_text("well")
+    looked_at(page)
+    page.get_by_role("button", name="Save as a new version").click()
+    expect(page.get_by_text("In force: version")).to_be_visible()
+
+    [version] = {
+        int(one["version"]) for one in api(stack.env, "GET", "/api/templates")["items"] if one["id"] == "hello"
+    }
+    api(stack.env, "PUT", "/api/templates/hello", {"source": "Another admin was faster.", "version": version})
+    text.fill("Mine, {display_name}")
+    page.get_by_role("button", name="Save as a new version").click()
+    expect(page.get_by_role("button", name="Read the one in force, and drop mine")).to_be_visible()
+    expect(text).to_have_value("Mine, {display_name}")
+    page.get_by_role("button", name="Read the one in force, and drop mine").click()
+    expect(text).to_have_value("Another admin was faster.")
+    page.get_by_text("The built-in text").click()
+    page.get_by_role("button", name="Use this text again…").last.click()
+    page.get_by_role("button", name="Yes: as a new version").click()
+    expect(text).to_have_value(re.compile("^Hello {display_name}"))
+    looked_at(page)
+
+
+def test_a_variant(open_page: Open, stack: Stack) -> None:
+    """Begins with the text for everybody, counts for some, and can be removed again."""
+    page = open_page(360, "#/templates/welcome", expected="404")
+    with_key(page, stack.env)
+    page.get_by_label("Which one").fill("fr")
+    page.get_by_role("button", name="Write this variant").click()
+    expect(page.get_by_role("heading", name="Welcome, in French")).to_be_visible()
+    expect(page.get_by_text("nothing of its own yet")).to_be_visible()
+    page.get_by_label("Text, in Markdown").fill("Bienvenue, {display_name} !")
+    page.get_by_role("button", name="Save as a new version").click()
+    expect(page.get_by_text("In force: version 1")).to_be_visible()
+    looked_at(page)
+    page.get_by_role("button", name="Remove this variant…").click()
+    page.get_by_role("button", name="Yes: remove it").click()
+    expect(page.get_by_text("In force: version 1")).to_be_hidden()

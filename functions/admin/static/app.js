@@ -36,6 +36,8 @@ const ROUTES = [
   [/^\/audit$/, "audit"],
   [/^\/self-check$/, "self_check"],
   [/^\/settings$/, "settings"],
+  [/^\/templates$/, "templates"],
+  [/^\/templates\/([^/]+)$/, "template"],
 ];
 const main = document.getElementById("main");
 let leaving = new AbortController();

@@ -4,6 +4,7 @@ import { fill, h } from "../dom.js";
 const PARTS = [
   ["#/onboardings", "Members on their way", "Everybody who is being brought in, step by step."],
   ["#/bundles", "Bundles", "Named sets of rooms and groups, for invites and members."],
+  ["#/templates", "Templates", "What the bot and the mails say, word by word."],
   ["#/plans", "Plans", "What would change so that everybody is where their bundles say."],
   ["#/imports", "Imports", "Members and invites from a file, tried out first."],
   ["#/jobs", "Jobs", "What was done to many at once: who succeeded, who did not and why."],
