@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from math import ceil
 
 from msgspec import Struct
 
 from shared.domain import ids
 from shared.domain.records import Record
 
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
 SAME_TRY = timedelta(hours=1)
 """For so long after midnight what was counted the day before counts for a retry: it is not counted once more."""
@@ -72,16 +74,16 @@ class Window(Struct, frozen=True):
 
     @classmethod
     def of(cls, now: datetime) -> Window:
-        return cls(int(now.timestamp() // 60))
+        return cls((now - EPOCH) // timedelta(minutes=1))
 
-    def seconds_left(self, now: datetime) -> float:
+    def seconds_left(self, now: datetime) -> int:
         """Never 0: whoever is told to wait for so long is in the next one then."""
-        return max(1.0, (self.id + 1) * 60 - now.timestamp())
+        return max(1, ceil((EPOCH + timedelta(minutes=self.id + 1) - now).total_seconds()))
 
     @property
     def expires(self) -> datetime:
         """When no clock that is nearly right can mean this minute any more."""
-        return datetime.fromtimestamp((self.id + 60) * 60, UTC)
+        return EPOCH + timedelta(minutes=self.id + 60)
 
 
 def blocks(limit: int) -> list[int]:
@@ -91,4 +93,4 @@ def blocks(limit: int) -> list[int]:
 
 
 def block_path(what: str, caller: str, window: Window, number: int) -> str:
-    return f"permits/{window.id}-{ids.digest(what, caller)}-{number}"
+    return f"permits/{ids.digest(what, caller)}-{window.id}-{number}"
