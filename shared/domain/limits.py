@@ -43,10 +43,15 @@ def proactive_path(matrix_id: str, day: datetime) -> str:
     return f"proactive/{ids.digest('proactive', matrix_id, f'{day:%Y-%m-%d}')}"
 
 
+def latest_days(now: datetime) -> list[datetime]:
+    """Those of which anything is kept: today and the day before."""
+    return [day_of(now), day_of(now) - DAY]
+
+
 def days_to_read(now: datetime) -> list[datetime]:
     """Today; shortly after midnight the day before as well."""
-    today = day_of(now)
-    return [today] if now - today > SAME_TRY else [today, today - DAY]
+    days = latest_days(now)
+    return days[:1] if now - days[0] > SAME_TRY else days
 
 
 def taken(days: Sequence[Proactive | None], key: str, most: int, now: datetime) -> Proactive | datetime | None:
