@@ -13,8 +13,8 @@ from functions.admin import streams
 from functions.tasks import task_url
 from main import ENTRY_POINTS
 from shared.domain import costs
-from shared.domain.onboarding import backoff
 from shared.domain.limits import BLOCKS
+from shared.domain.onboarding import backoff
 from shared.repositories import EXPIRING, GROUP_FIELDS, QUERIES, UNASKED
 from shared.services import shards
 from shared.services.breakers import neighbour_of
