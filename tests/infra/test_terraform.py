@@ -13,6 +13,7 @@ from functions.admin import streams
 from functions.tasks import task_url
 from main import ENTRY_POINTS
 from shared.domain import costs
+from shared.domain.limits import BLOCKS
 from shared.domain.onboarding import backoff
 from shared.repositories import EXPIRING, GROUP_FIELDS, QUERIES, UNASKED
 from shared.services import shards
@@ -445,6 +446,13 @@ def test_every_writer_of_an_expiry_is_known() -> None:
     assert writers == {"leases", "limits", "permits", "replies", "room_keys", "inbox", "imports", "plans"}, (
         "add its collection to EXPIRING and to this test"
     )
+
+
+def test_each_instance_can_have_a_block_of_permits(everything: Run) -> None:
+    """There are no more instances that share a caller's permits than these are cut into: none finds all of them leased."""
+    functions = everything.all("google_cloud_run_v2_service", "function")
+    for shared in (("admin", "create_invite", "create_user"), ("enrollment_webhook",)):
+        assert sum(functions[name]["template"][0]["scaling"][0]["max_instance_count"] for name in shared) <= BLOCKS
 
 
 def test_the_database_is_not_lost(everything: Run) -> None:

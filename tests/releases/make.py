@@ -36,6 +36,7 @@ from shared.services import (
     invites,
     jobs,
     leases,
+    limits,
     lists,
     new_users,
     offboarding,
@@ -176,6 +177,7 @@ async def an_outage(world: World) -> None:
         world, [{"type": "m.room.encrypted", "sender": f"@finn:{DOMAIN}", "content": {"sender_key": "not known yet"}}]
     )
     await leases.take(world, LEASE, LEASE_FOR)
+    await limits.proactive(world, f"@finn:{DOMAIN}", "jobs/job_x/steps/message:0000")
 
 
 async def shown_out(world: World) -> None:

@@ -28,6 +28,7 @@ from shared.domain.imports import Import, Part
 from shared.domain.indoc import Pause, Stay
 from shared.domain.invites import Invite
 from shared.domain.jobs import Job
+from shared.domain.limits import Proactive
 from shared.domain.onboarding import Onboarding, Step
 from shared.domain.plans import Plan
 from shared.domain.records import Record
@@ -79,6 +80,7 @@ RECORDS: dict[str, type[Record]] = {
     r"plans/[^/]+": Plan,
     r"templates/[^/]+": Template,
     r"templates/[^/]+/versions/[^/]+": Version,
+    r"proactive/[^/]+": Proactive,
 }
 """The documents that are records, by their paths. Never take a line away that a release has written."""
 
