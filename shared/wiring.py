@@ -12,12 +12,25 @@ from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
+from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
 from shared.domain.device_account import SET_UP, DeviceAccount, pickle_key
 from shared.domain.errors import Misconfigured
-from shared.ports import Chat, Directory, Documents, Finding, Keys, Opener, Sealer, Secrets, TaskQueue, TextIndex
-from shared.services.context import Policy
+from shared.ports import (
+    Assistant,
+    Chat,
+    Directory,
+    Documents,
+    Finding,
+    Keys,
+    Opener,
+    Sealer,
+    Secrets,
+    TaskQueue,
+    TextIndex,
+)
+from shared.services.context import Policy, Terms
 from shared.settings import SECRET_NAME, Settings
 
 if TYPE_CHECKING:
@@ -95,7 +108,17 @@ class Wiring:
             sync_full=read["SYNC_FULL_SECONDS"],
             sync_cooldown=read["SYNC_COOLDOWN_SECONDS"],
             bot=read.raw("MATRIX_USER_ID"),
+            assistant=self._terms(),
         )
+
+    def _terms(self) -> Terms | None:
+        """None also where a setting of it is missing or malformed, which the self-check says."""
+        read = self.settings
+        if not read.has("assistant"):
+            return None
+        host = urlsplit(read["ASSISTANT_URL"]).hostname or ""
+        limits = (read["ASSISTANT_MONTHLY_TOKENS"], read["ASSISTANT_REQUESTS_PER_MINUTE"])
+        return Terms(host, read["ASSISTANT_MODEL"], *limits)
 
     async def secret(self, name: str) -> Any:
         """A setting that may be the name of a secret; Secret Manager's client refreshes it."""
@@ -208,6 +231,19 @@ class Wiring:
         from shared.adapters.fts5 import Fts5Index
 
         return Fts5Index(passages, weights)
+
+    async def assistant(self) -> Assistant:
+        if self.policy.assistant is None:
+            raise Misconfigured("there is no assistant", "Set ASSISTANT_URL, ASSISTANT_API_KEY and ASSISTANT_MODEL.")
+        key = await self.secret("ASSISTANT_API_KEY")
+
+        async def make() -> Assistant:
+            from shared.adapters.assistant import ChatCompletions
+
+            made = ChatCompletions(self.settings["ASSISTANT_URL"], key, self.settings["ASSISTANT_MODEL"])
+            return self._watched("assistant", made)
+
+        return await self._kept_with("assistant", key, make)
 
     async def check_device(self) -> list[Finding]:
         from shared.adapters.device_crafts import DeviceCrafts

@@ -16,6 +16,7 @@ from starlette.routing import compile_path
 
 from functions import http
 from functions.admin import (
+    assistant,
     audit,
     bulk,
     bundles,
@@ -71,6 +72,7 @@ NEEDS: dict[ModuleType, tuple[tuple[Concern, ...], tuple[Concern, ...]]] = {
     room: (("store", "matrix", "onboarding"), ("store",)),
     recommendations: ((), ("store", "matrix", "onboarding")),
     categories: (("store",), ("store",)),
+    assistant: (("store", "onboarding"), ("store", "matrix", "onboarding")),
     jobs: (("store",), ("store", "onboarding", "tasks")),
     removal_reasons: (("store",), ("store",)),
     indoc: (("store", "matrix", "onboarding"), ("store",)),

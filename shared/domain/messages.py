@@ -67,8 +67,9 @@ def notice(name: str, user_id: str, marker: str) -> dict[str, Any]:
     return content("\n\n".join(lines), "".join(f"<p>{escape(line)}</p>" for line in lines), marker)
 
 
-def welcome(name: str, rooms: int, marker: str) -> dict[str, Any]:
+def welcome(name: str, rooms: int, marker: str, personal_line: str = "") -> dict[str, Any]:
     lines = [
+        *([" ".join(personal_line.split())] if personal_line.strip() else []),
         f"Welcome, {name}!",
         "Your rooms are waiting among your invites, or will be within minutes: accept those you like."
         if rooms

@@ -92,7 +92,8 @@ async def welcome(act: Act) -> Ending:
 
 async def _welcome(act: Act, room: DirectRoom) -> Ending:
     rooms = await act.ports.documents.count(Query(f"{act.step.parent}/steps", [("kind", "==", "room")]))
-    content = messages.welcome(name_of(act), rooms, act.marker)
+    own = getattr(act.parent, "personal_line", "")
+    content = messages.welcome(name_of(act), rooms, act.marker, own)
     people: Mapping[str, str] | None = None
     if room.encrypted and act.ports.policy.encrypt:
         people = await (await act.ports.keys()).members(room.room_id)

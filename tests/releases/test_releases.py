@@ -33,6 +33,7 @@ from shared.domain.plans import Plan
 from shared.domain.records import Record
 from shared.domain.removals import RemovalReason
 from shared.domain.replies import Reply
+from shared.domain.suggestions import Month, Suggested
 from shared.domain.syncs import Sync
 from shared.ports import Create, Task
 from shared.repositories import AUDIT, IMPORTS, INVITES, JOBS, ONBOARDINGS
@@ -74,6 +75,8 @@ RECORDS: dict[str, type[Record]] = {
     r"syncs/[^/]+": Sync,
     r"bundles/[^/]+": Bundle,
     r"plans/[^/]+": Plan,
+    r"suggestions/[^/]+": Suggested,
+    r"assistant_months/[^/]+": Month,
 }
 """The documents that are records, by their paths. Never take a line away that a release has written."""
 
