@@ -125,3 +125,9 @@ def serving() -> Iterator[AssistantServer]:
             made.gate.set()
             server.should_exit = True
             thread.join(10)
+
+
+def settings_for(server: AssistantServer) -> dict[str, str]:
+    """Of an installation that asks it."""
+    asked = {"ASSISTANT_URL": server.url, "ASSISTANT_API_KEY": KEY, "ASSISTANT_MODEL": "a-model"}
+    return asked | {"ASSISTANT_REQUESTS_PER_MINUTE": "600"}
