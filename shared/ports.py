@@ -7,7 +7,7 @@ Every method is a coroutine, has a time limit of its own and raises only `shared
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -730,3 +730,31 @@ class Renderer(Protocol):
     def variables(self, source: str) -> frozenset[str]:
         """Those that it names. Raises `Invalid` as `render` does, but for variables."""
         ...
+
+
+# ------------------------------------------------------------------ Assistant
+
+
+class Used(Struct, frozen=True):
+    """Tokens of one question and its answer, as who was asked counts them."""
+
+    asked: int
+    answered: int
+
+    @property
+    def total(self) -> int:
+        return self.asked + self.answered
+
+
+class Assistant(Protocol):
+    """A language model that somebody else provides. It may be slow, wrong, or not there."""
+
+    async def answer(
+        self, instructions: str, text: str, most: int, told: Callable[[str], Awaitable[None]]
+    ) -> Used | None:
+        """Tells each piece of the answer as it comes, one after the other; `most`: tokens that it may have. None where
+        nobody says what was used. Raises `Limited`, `Refused`; `Unreachable` also for an answer that broke off or
+        took too long, of which pieces may have been told."""
+        ...
+
+    async def close(self) -> None: ...

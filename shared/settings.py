@@ -17,7 +17,9 @@ from msgspec import Struct
 
 from shared.domain.errors import Misconfigured
 
-Concern = Literal["authentik", "webhook", "admin", "matrix", "onboarding", "store", "tasks", "watch", "stack"]
+Concern = Literal[
+    "authentik", "webhook", "admin", "matrix", "onboarding", "assistant", "store", "tasks", "watch", "stack"
+]
 SECRET_NAME = re.compile(r"projects/[^/]+/secrets/[^/]+/versions/[^/]+")
 
 
@@ -51,15 +53,6 @@ def seconds(value: str) -> float:
     return float(value)
 
 
-def whole(least: int, most: int) -> Callable[[str], int]:
-    def parse(value: str) -> int:
-        if not re.fullmatch(r"[0-9]{1,9}", value) or not least <= int(value) <= most:
-            raise ValueError(f"a whole number, from {least} to {most}")
-        return int(value)
-
-    return parse
-
-
 def hours(value: str) -> float:
     if not re.fullmatch(r"[0-9]{1,4}(\.[0-9]{1,6})?", value) or not 0 < float(value) <= 8784:
         raise ValueError("hours, above 0 and at most 8784")
@@ -89,6 +82,17 @@ def exact_url(value: str) -> str:
         usable = False
     if not usable or re.search(r"\s", value):
         raise ValueError("a URL such as https://auth.example.org")
+    return value
+
+
+def base_url_or_nothing(value: str) -> str:
+    return value and base_url(value)
+
+
+def header_or_nothing(value: str) -> str:
+    """What goes into a header: found here, because the HTTP library would put the whole of it into its error."""
+    if not re.fullmatch(r"[!-~]*", value):
+        raise ValueError("letters, digits and signs of ASCII, without blanks")
     return value
 
 
@@ -124,6 +128,15 @@ def prices(value: str) -> Mapping[str, float]:
     if any(pair is None or pair[1] not in PRICES for pair in pairs):
         raise ValueError(f"name=number entries, with the names {', '.join(PRICES)}")
     return {pair[1]: float(pair[2]) for pair in pairs if pair}
+
+
+def whole(least: int, most: int) -> Callable[[str], int]:
+    def parse(value: str) -> int:
+        if not re.fullmatch(r"[0-9]{1,12}", value) or not least <= int(value) <= most:
+            raise ValueError(f"a whole number, from {least} to {most}")
+        return int(value)
+
+    return parse
 
 
 def one_of(*choices: str) -> Callable[[str], str]:
@@ -255,6 +268,21 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting("SYNC_FULL_SECONDS", "onboarding", "After so long a sync reads everything anew", "21600", seconds),
     Setting("SYNC_COOLDOWN_SECONDS", "onboarding", "How often an admin may ask for a sync", "30", seconds),
+    Setting(
+        "ASSISTANT_URL",
+        "assistant",
+        "Base address of an OpenAI-compatible API, such as https://api.example.org/v1; empty: there is no assistant",
+        "",
+        base_url_or_nothing,
+    ),
+    Setting(
+        "ASSISTANT_API_KEY", "assistant", "Its key; any word where it asks for none", "", header_or_nothing, secret=True
+    ),
+    Setting("ASSISTANT_MODEL", "assistant", "The model that is asked"),
+    Setting(
+        "ASSISTANT_MONTHLY_TOKENS", "assistant", "Tokens that may be used in a month", "200000", whole(0, 10**12 - 1)
+    ),
+    Setting("ASSISTANT_REQUESTS_PER_MINUTE", "assistant", "The limit of who provides it", "20", whole(1, 100_000)),
     Setting("MUSTER_STORE", "store", "firestore or sqlite", "firestore", one_of("firestore", "sqlite")),
     Setting("GOOGLE_CLOUD_PROJECT", "store", "Project of Firestore and Cloud Tasks", "muster-local"),
     Setting("FIRESTORE_DATABASE", "store", "Firestore database", "(default)"),
@@ -279,6 +307,8 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("MUSTER_ALLOW_REMOTE", "stack", "1: scripts may speak to other machines", "false", switch),
 )
 BY_NAME = {setting.name: setting for setting in SETTINGS}
+TOGETHER: tuple[tuple[str, ...], ...] = (("ASSISTANT_URL", "ASSISTANT_API_KEY", "ASSISTANT_MODEL"),)
+"""Optional settings of which one alone does nothing: all of them are set, or what they are for is off."""
 
 
 class Settings:
@@ -328,7 +358,20 @@ class Settings:
         """What is wrong with one of them, "" where nothing is."""
         if name == "MATRIX_DISABLE_SSL_VERIFICATION" and self._unverified_in_production():
             return f"{name} is refused in production: use MATRIX_CA_BUNDLE"
-        return self._parsed(BY_NAME[name])[1]
+        return self._parsed(BY_NAME[name])[1] or self._half(name)
+
+    def has(self, concern: Concern) -> bool:
+        """Whether what is optional is switched on: completely, and with nothing malformed."""
+        names = [name for group in TOGETHER for name in group if BY_NAME[name].concern == concern]
+        return all(map(self.raw, names)) and not self.problems(concern)
+
+    def _half(self, name: str) -> str:
+        """What is configured by half is off, and says so."""
+        group = next((names for names in TOGETHER if name in names), ())
+        there = [other for other in group if self.raw(other)]
+        if not there or name in there:
+            return ""
+        return f"{name} is not set, but {' and '.join(there)}: the {BY_NAME[name].concern} is off until all are"
 
     def _unverified_in_production(self) -> bool:
         value, problem = self._parsed(BY_NAME["MATRIX_DISABLE_SSL_VERIFICATION"])

@@ -13,10 +13,12 @@ from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
+from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
 from shared.domain.errors import Misconfigured
 from shared.ports import (
+    Assistant,
     Chat,
     Directory,
     Documents,
@@ -29,7 +31,7 @@ from shared.ports import (
     TaskQueue,
     TextIndex,
 )
-from shared.services.context import Policy
+from shared.services.context import Policy, Terms
 from shared.settings import BY_NAME, SECRET_NAME, Settings
 
 if TYPE_CHECKING:
@@ -109,12 +111,22 @@ class Wiring:
             sync_cooldown=read["SYNC_COOLDOWN_SECONDS"],
             bot=read.raw("MATRIX_USER_ID"),
             proactive_a_day=read["MAX_PROACTIVE_MESSAGES_PER_DAY"],
+            assistant=self._terms(),
         )
 
     def per_minute(self, name: str) -> int:
         """A limit of requests. The default where it is malformed: it must not keep out who would read so."""
         value = BY_NAME[name].default if self.settings.problem(name) else self.settings[name]
         return int(value or 0)
+
+    def _terms(self) -> Terms | None:
+        """None also where a setting of it is missing or malformed, which the self-check says."""
+        read = self.settings
+        if not read.has("assistant"):
+            return None
+        host = urlsplit(read["ASSISTANT_URL"]).hostname or ""
+        limits = (read["ASSISTANT_MONTHLY_TOKENS"], read["ASSISTANT_REQUESTS_PER_MINUTE"])
+        return Terms(host, read["ASSISTANT_MODEL"], *limits)
 
     async def secret(self, name: str) -> Any:
         """A setting that may be the name of a secret; Secret Manager's client refreshes it."""
@@ -235,6 +247,19 @@ class Wiring:
         from shared.adapters.templating import JinjaRenderer
 
         return JinjaRenderer()
+
+    async def assistant(self) -> Assistant:
+        if self.policy.assistant is None:
+            raise Misconfigured("there is no assistant", "Set ASSISTANT_URL, ASSISTANT_API_KEY and ASSISTANT_MODEL.")
+        key = await self.secret("ASSISTANT_API_KEY")
+
+        async def make() -> Assistant:
+            from shared.adapters.assistant import ChatCompletions
+
+            made = ChatCompletions(self.settings["ASSISTANT_URL"], key, self.settings["ASSISTANT_MODEL"])
+            return self._watched("assistant", made)
+
+        return await self._kept_with("assistant", key, make)
 
     async def check_device(self) -> list[Finding]:
         from shared.adapters.device_crafts import DeviceCrafts

@@ -231,6 +231,7 @@ def speaks(kind: type, port: type) -> bool:
         (ports.Keys, 1),
         (ports.Secrets, 1),
         (ports.TextIndex, 1),
+        (ports.Assistant, 1),
     ],
 )
 def test_each_port_has_its_adapter(port: type, least: int) -> None:

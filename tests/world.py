@@ -30,6 +30,7 @@ from shared.services.onboardings import View, view
 from shared.services.resume import Report, resume
 from shared.services.steps import run_step
 from shared.services.tasks import PARENTS
+from tests.fakes.assistant import FakeAssistant
 from tests.fakes.chat import FakeChat
 from tests.fakes.chat_rooms import FakeRoom
 from tests.fakes.directory import FakeDirectory
@@ -54,6 +55,7 @@ class World:
     authentik: FakeDirectory = field(default_factory=FakeDirectory)
     queue: FakeTaskQueue = field(default_factory=FakeTaskQueue)
     renderer: JinjaRenderer = RENDERER
+    model: FakeAssistant = field(default_factory=FakeAssistant)
     failures: dict[str, int] = field(default_factory=dict)
     under_way: set[str] = field(default_factory=set)
     log: list[tuple[str, str]] = field(default_factory=list)
@@ -102,6 +104,9 @@ class World:
 
     def index(self, passages: Sequence[Passage], weights: Mapping[str, float]) -> Fts5Index:
         return Fts5Index(passages, weights)
+
+    async def assistant(self) -> FakeAssistant:
+        return self.model
 
     async def check_device(self) -> list[Finding]:
         """What a test has put there."""

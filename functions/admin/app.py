@@ -16,6 +16,7 @@ from starlette.routing import compile_path
 
 from functions import http
 from functions.admin import (
+    assistant,
     audit,
     bulk,
     bundles,
@@ -74,6 +75,7 @@ NEEDS: dict[ModuleType, tuple[tuple[Concern, ...], tuple[Concern, ...]]] = {
     room: (("store", "matrix", "onboarding"), ("store",)),
     recommendations: ((), ("store", "matrix", "onboarding")),
     categories: (("store",), ("store",)),
+    assistant: (("store", "onboarding"), ("store", "matrix", "onboarding")),
     jobs: (("store",), ("store", "onboarding", "tasks")),
     removal_reasons: (("store",), ("store",)),
     templates: (("store",), ("store", "matrix", "onboarding", "tasks")),

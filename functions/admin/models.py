@@ -29,6 +29,7 @@ from shared.domain.imports import Line as ImportLine
 from shared.domain.invites import Invite
 from shared.domain.members import member_id
 from shared.domain.onboarding import Onboarding, Step
+from shared.domain.suggestions import LONGEST_LINE
 from shared.ports import Account, Room
 from shared.services.context import Actor
 from shared.services.jobs import JobView
@@ -101,6 +102,9 @@ def _utc(value: datetime) -> str:
 
 Line = Annotated[str, StringConstraints(strip_whitespace=True, max_length=200), AfterValidator(_printable)]
 Text = Annotated[str, StringConstraints(strip_whitespace=True, max_length=4000), AfterValidator(_printable)]
+PersonalLine = Annotated[
+    str, StringConstraints(strip_whitespace=True, max_length=LONGEST_LINE), AfterValidator(_printable)
+]
 Label = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100), AfterValidator(_printable)
 ]
@@ -191,6 +195,8 @@ class InviteChanges(Strict):
 
 
 class NewUser(Strict):
+    """`personal_line`: what the welcome begins with, as it stands: nothing in it is markup."""
+
     first_name: Label
     last_name: Line = ""
     email: Email = ""
@@ -204,6 +210,7 @@ class NewUser(Strict):
     intro: Text = ""
     signal_number: Line = ""
     invited_by: Line = ""
+    personal_line: PersonalLine = ""
     skip_indoc_removal: bool = False
     send_welcome: bool = True
 
@@ -329,6 +336,9 @@ class OnboardingSummary(Out):
 
 
 class OnboardingOut(OnboardingSummary):
+    """`personal_line`: what the welcome begins with."""
+
+    personal_line: str = ""
     steps: dict[str, StepOut]
 
 

@@ -61,9 +61,7 @@ async def stream(
 ) -> Response:
     """Raises whatever is wrong before the first event: `NotFound`, and `TryLater` where there is no place left."""
     wired = wiring()
-    if wired.followers >= MOST:
-        raise TryLater("too many follow something here just now", "Ask without /events, every few seconds.", AGAIN)
-    wired.followers += 1
+    take_place("Ask without /events, every few seconds.")
     try:
         await watch.look()
         left = await seconds_left(request)
@@ -74,34 +72,54 @@ async def stream(
     def told(pause: Callable[[float], Any]) -> AsyncIterator[News]:
         return news(wired, watch, text, known, pause, lambda: authenticate(request), min(left, 86_400))
 
-    return Stream(request, name, told)
+    return Following(request, name, told)
+
+
+def take_place(instead: str) -> None:
+    """Of one stream, which gives it back when it has ended. Raises `TryLater`."""
+    if wiring().followers >= MOST:
+        raise TryLater("too many follow something here just now", instead, AGAIN)
+    wiring().followers += 1
 
 
 class Stream(Response):
     """Reads on only while somebody listens; gives its place back however it ends."""
 
-    def __init__(self, request: Request, name: str, told: Callable[[Any], AsyncIterator[News]]) -> None:
+    def __init__(self, request: Request) -> None:
         super().__init__(None, 200, HEADERS)
         del self.headers["content-length"]
-        self._request, self._name, self._told = request, name, told
+        self._request = request
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - an ASGI application
         wired, gone = wiring(), asyncio.ensure_future(_gone(receive))
         try:
             await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-            await send(_part(": hello\n\n"))
-            await self._tell(send, lambda seconds: wired.pause(seconds, gone))
+            await send(part(": hello\n\n"))
+            await self._tell(send, gone)
             if not gone.done():
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
         finally:
             wired.followers -= 1
             gone.cancel()
 
-    async def _tell(self, send: Send, pause: Callable[[float], Any]) -> None:
+    async def _tell(self, send: Send, gone: asyncio.Future[Any]) -> None:
+        """All of it, or until the reader is `gone`."""
+        raise NotImplementedError
+
+
+class Following(Stream):
+    """Of what is looked at again and again."""
+
+    def __init__(self, request: Request, name: str, told: Callable[[Any], AsyncIterator[News]]) -> None:
+        super().__init__(request)
+        self._name, self._told = name, told
+
+    async def _tell(self, send: Send, gone: asyncio.Future[Any]) -> None:
         """Too late for another status: whoever asks again is told what is wrong."""
+        wired = wiring()
         try:
-            async for each in self._told(pause):
-                await send(_part(_event(self._name, each)))
+            async for each in self._told(lambda seconds: wired.pause(seconds, gone)):
+                await send(part(_event(self._name, each)))
         except MusterError as error:
             note("stream ended early", cause=error.cause)
         except Exception as error:
@@ -113,7 +131,7 @@ async def _gone(receive: Receive) -> None:
         pass
 
 
-def _part(text: str) -> dict[str, Any]:
+def part(text: str) -> dict[str, Any]:
     return {"type": "http.response.body", "body": text.encode(), "more_body": True}
 
 

@@ -57,6 +57,7 @@ def wanted_of(new: m.NewUser) -> new_users.Wanted:
         attributes={name: value for name in ABOUT if (value := getattr(new, name))},
         skip_indoc=new.skip_indoc_removal,
         send_welcome=new.send_welcome,
+        personal_line=new.personal_line,
     )
 
 

@@ -22,7 +22,7 @@ locals {
     admin = {
       kind        = "admin"
       about       = "The page and its API"
-      secrets     = ["ADMIN_API_KEYS", "AUTHENTIK_API_TOKEN", "MATRIX_ACCESS_TOKEN", "MATRIX_REPLIES_KEY"]
+      secrets     = ["ADMIN_API_KEYS", "AUTHENTIK_API_TOKEN", "MATRIX_ACCESS_TOKEN", "MATRIX_REPLIES_KEY", "ASSISTANT_API_KEY"]
       named       = ["AUTHENTIK_WEBHOOK_SECRETS"]
       enqueues    = ["invites", "messages", "accounts"]
       timeout     = 300 # a large export is written for as long, and somebody may follow a member for 240

@@ -363,6 +363,50 @@ variable "sync_cooldown_seconds" {
   }
 }
 
+variable "assistant_url" {
+  description = "ASSISTANT_URL: base address of an OpenAI-compatible API that suggests a line for the welcome. Empty: there is none."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = var.assistant_url == "" || can(regex("^https://[^/\\s]+(/[^\\s]*)?$", var.assistant_url))
+    error_message = "An address such as https://api.example.org/v1, with https."
+  }
+}
+
+variable "assistant_model" {
+  description = "ASSISTANT_MODEL: the model that is asked. Needed with assistant_url."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = !can(regex("\\s", var.assistant_model)) && (var.assistant_model == "") == (var.assistant_url == "")
+    error_message = "The name of a model, without blanks; and only together with assistant_url."
+  }
+}
+
+variable "assistant_monthly_tokens" {
+  description = "ASSISTANT_MONTHLY_TOKENS: tokens that may be used in a month."
+  type        = number
+  default     = 200000
+
+  validation {
+    condition     = var.assistant_monthly_tokens >= 0 && floor(var.assistant_monthly_tokens) == var.assistant_monthly_tokens
+    error_message = "A whole number, from 0."
+  }
+}
+
+variable "assistant_requests_per_minute" {
+  description = "ASSISTANT_REQUESTS_PER_MINUTE: the limit of who provides it."
+  type        = number
+  default     = 20
+
+  validation {
+    condition     = var.assistant_requests_per_minute >= 1 && floor(var.assistant_requests_per_minute) == var.assistant_requests_per_minute
+    error_message = "A whole number, from 1."
+  }
+}
+
 variable "tracing" {
   description = "TRACING: whether spans of requests and outside calls go to Cloud Trace."
   type        = bool
@@ -421,6 +465,11 @@ locals {
     SYNC_MATRIX_SECONDS    = tostring(var.sync_matrix_seconds)
     SYNC_FULL_SECONDS      = tostring(var.sync_full_seconds)
     SYNC_COOLDOWN_SECONDS  = tostring(var.sync_cooldown_seconds)
+
+    ASSISTANT_URL                 = var.assistant_url
+    ASSISTANT_MODEL               = var.assistant_model
+    ASSISTANT_MONTHLY_TOKENS      = format("%d", var.assistant_monthly_tokens) # tostring would write 1e+06
+    ASSISTANT_REQUESTS_PER_MINUTE = format("%d", var.assistant_requests_per_minute)
 
     TRACING     = var.tracing ? "cloud" : "off"
     COST_PRICES = join(",", [for name, price in var.cost_prices : "${name}=${price}"])

@@ -111,7 +111,8 @@ class Limited(TryLater):
 
 
 class Unreachable(TryLater):
-    """No usable answer. `neighbour`: "matrix", "authentik", "firestore", "tasks" or "secrets"."""
+    """No usable answer. `neighbour`: "matrix", "authentik", "firestore", "tasks", "secrets" or
+    "assistant"."""
 
     def __init__(self, neighbour: str, cause: str, fix: str = "") -> None:
         super().__init__(cause, fix)

@@ -53,7 +53,7 @@ class Onboarding(Record, frozen=True, kw_only=True):
     """`source`: webhook, api or sweep. `given_by`: who named the Matrix id. `hold`: "", "pending",
     "approved" or "rejected". `state` repeats, for queries, what `derived_state` says. `seen`: whether
     they have ever logged in to Matrix, None until looked up; `seen_by`: the step that looks; `look_at`:
-    when to look again.
+    when to look again. `personal_line`: what the welcome begins with, as an admin wrote it.
     `language`: as Authentik keeps it of them, "" where it does not. `sponsor`: who vouched for them, by their invite.
     `pace_*`: see `shared.domain.pace`."""
 
@@ -74,6 +74,7 @@ class Onboarding(Record, frozen=True, kw_only=True):
     hold_by: str = ""
     send_welcome: bool = True
     skip_indoc: bool = False
+    personal_line: str = ""
     state: OnboardingState = "running"
     finished_at: datetime | None = None
     seen: bool | None = None

@@ -10,6 +10,10 @@ _ENGLISH: Mapping[str, str] = {
     "hello": "Hello {display_name}, good to have you here! I am the bot that sees newcomers in; more in a moment.",
     "welcome": """\
 **Welcome, {display_name}!**
+{% if personal_line %}
+
+{personal_line}
+{% endif %}
 {% if sponsor %}
 
 {sponsor} vouched for you, and will be glad that you are here.

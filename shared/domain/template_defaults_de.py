@@ -8,6 +8,10 @@ _TEXTS: Mapping[str, str] = {
     "hello": "Hallo {display_name}, schön, dass du da bist! Ich bin der Bot, der Neue begrüßt; gleich mehr.",
     "welcome": """\
 **Willkommen, {display_name}!**
+{% if personal_line %}
+
+{personal_line}
+{% endif %}
 {% if sponsor %}
 
 {sponsor} hat für dich gebürgt und freut sich, dass du hier bist.

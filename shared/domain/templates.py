@@ -58,6 +58,7 @@ VARIABLES: Mapping[str, str] = {
     "expires_at": "until when the link is good",
     "hours": "how many hours are left",
     "reason": "why, in the admin's words",
+    "personal_line": "what an admin has written for this one newcomer",
     "text": "the whole text that an admin has written for this one message",
     "last": "true in the last of several messages",
 }
@@ -66,7 +67,9 @@ ALWAYS = ("display_name", "username", "matrix_id", "mention", "community", "bot"
 
 PURPOSES: Mapping[str, Purpose] = {
     "hello": Purpose("Hello", "the first message in the direct room, at once", "member", ("rooms", "sponsor")),
-    "welcome": Purpose("Welcome", "some seconds after the hello", "member", ("rooms", "sponsor", "recovery_link")),
+    "welcome": Purpose(
+        "Welcome", "some seconds after the hello", "member", ("personal_line", "rooms", "sponsor", "recovery_link")
+    ),
     "indoc_farewell": Purpose("Farewell in INDOC", "before they are taken out of INDOC", "room", ("rooms", "sponsor")),
     "indoc_nudge": Purpose("Nudge in INDOC", "before the clock of INDOC takes them out", "room", ("hours", "text")),
     "indoc_reminder": Purpose("Reminder in INDOC", "while they have joined no room yet", "room", ("rooms", "last")),

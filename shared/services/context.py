@@ -9,7 +9,19 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from msgspec import Struct
 
-from shared.ports import Chat, Directory, Documents, Finding, Keys, Opener, Renderer, Sealer, TaskQueue, TextIndex
+from shared.ports import (
+    Assistant,
+    Chat,
+    Directory,
+    Documents,
+    Finding,
+    Keys,
+    Opener,
+    Renderer,
+    Sealer,
+    TaskQueue,
+    TextIndex,
+)
 
 if TYPE_CHECKING:
     from shared.domain.recommending import Passage
@@ -18,10 +30,19 @@ T = TypeVar("T")
 log = logging.getLogger("muster")
 
 
+class Terms(Struct, frozen=True):
+    """On which an assistant may be asked. `host`: who is told what somebody wrote of themselves."""
+
+    host: str
+    model: str
+    monthly_tokens: int
+    per_minute: int
+
+
 class Policy(Struct, frozen=True):
     """The community's own choices, from the settings. `membership`: "invite", or "join" where the bot is an
     admin of the homeserver and members are joined at once. `protected`: Matrix ids that no plan removes. `bot`: its
-    Matrix id. `proactive_a_day`: see `shared.services.limits`."""
+    Matrix id. `proactive_a_day`: see `shared.services.limits`. `assistant`: None while there is none."""
 
     domain: str
     indoc: str = ""
@@ -48,6 +69,7 @@ class Policy(Struct, frozen=True):
     sync_cooldown: float = 30.0
     bot: str = ""
     proactive_a_day: int = 3
+    assistant: Terms | None = None
 
     def sync_every(self, source: str) -> float:
         """Seconds from one sync of a source to the next."""
@@ -85,6 +107,10 @@ class Ports(Protocol):
     async def keys(self) -> Keys: ...
     async def sealer(self) -> Sealer: ...
     async def opener(self) -> Opener: ...
+    async def assistant(self) -> Assistant:
+        """Raises `Misconfigured` while there is none (`Policy.assistant`)."""
+        ...
+
     async def check_device(self) -> list[Finding]:
         """Whether token, account and device of the bot belong together, and the device is cross-signed."""
         ...

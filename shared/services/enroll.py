@@ -62,6 +62,7 @@ class Start(Struct, frozen=True):
     event_id: str = ""
     also: tuple[Write, ...] = field(default=())
     bundles: tuple[str, ...] = ()
+    personal_line: str = ""
 
 
 async def enroll(ports: Ports, hint: Hint, actor: Actor, permit: Awaitable[None] | None = None) -> Verdict:
@@ -233,6 +234,7 @@ def _begun(
         hold_reason=hold,
         send_welcome=plan.send_welcome,
         skip_indoc=start.skip_indoc,
+        personal_line=start.personal_line,
     )
     steps = [_explained(step, who.problem) for step in steps_of(onboarding, plan, now)]
     steps = [_already(step, start.groups_added, plan.groups, now=onboarding.created_at) for step in steps]

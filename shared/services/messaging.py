@@ -94,7 +94,9 @@ async def welcome(act: Act) -> Ending:
 
 
 async def _welcome(act: Act, room: DirectRoom) -> Ending:
-    message = await worded(act, "welcome", {"rooms": await rooms_of(act.ports, act.step.parent)})
+    own = " ".join(getattr(act.parent, "personal_line", "").split())
+    values = {"rooms": await rooms_of(act.ports, act.step.parent), "personal_line": own}
+    message = await worded(act, "welcome", values)
     people: Mapping[str, str] | None = None
     if room.encrypted and act.ports.policy.encrypt:
         people = await (await act.ports.keys()).members(room.room_id)

@@ -44,6 +44,7 @@ class Wanted(Struct, frozen=True):
     attributes: dict[str, Any] = field(default_factory=dict)
     skip_indoc: bool = False
     send_welcome: bool = True
+    personal_line: str = ""
     key: str = ""
     body: str = ""
     way_in: bool = True
@@ -71,6 +72,7 @@ class Request(Record, frozen=True, kw_only=True):
     attributes: dict[str, Any] = field(default_factory=dict)
     skip_indoc: bool = False
     send_welcome: bool = True
+    personal_line: str = ""
     body: str = ""
     busy_until: datetime | None = None
     made: bool = False
@@ -172,6 +174,7 @@ async def _dry(ports: Ports, actor: Actor, wanted: Wanted) -> Made:
         wanted.skip_indoc,
         wanted.send_welcome,
         bundles=wanted.bundles,
+        personal_line=wanted.personal_line,
     )
     return Made(account, await begun(ports, account, start, dry_run=True))
 
@@ -192,6 +195,7 @@ async def _intent(ports: Ports, actor: Actor, wanted: Wanted, name: str) -> Requ
         chosen=bool(wanted.username),
         skip_indoc=wanted.skip_indoc,
         send_welcome=wanted.send_welcome,
+        personal_line=wanted.personal_line,
         body=wanted.body,
         busy_until=ports.now() + BUSY,
     )
@@ -287,6 +291,7 @@ def _start(request: Request, actor: Actor, added: tuple[str, ...]) -> Start:
         request.skip_indoc,
         request.send_welcome,
         bundles=request.bundles,
+        personal_line=request.personal_line,
     )
 
 

@@ -15,6 +15,7 @@ from local.stack import Stack
 from local.surroundings import given
 from tests.browser.conftest import CHROMIUM, NOWHERE, QUIET, WIDTHS, People, with_key
 from tests.browser.introductions import SIX
+from tests.contracts.assistant_server import serving, settings_for
 
 VIEWS = {
     "home": ("#/", "needs? you"),
@@ -35,6 +36,7 @@ VIEWS = {
     "bundle-new": ("#/bundles/+", "Choose rooms first"),
     "plans": ("#/plans", "No plan has been made yet"),
     "person-new": ("#/people/new", "Book Club"),
+    "person-new-suggested": ("#/people/new", "Book Club"),
     "person": ("#/onboardings", "Bea Broken"),
     "templates": ("#/templates", "Farewell in INDOC"),
     "template": ("#/templates/welcome", "A name from right to left"),
@@ -52,7 +54,8 @@ def main(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with (
         tempfile.TemporaryDirectory() as data,
-        Stack(Path(data), given(os.environ) | {"MUSTER_FREE_PORTS": "1"}) as stack,
+        serving() as assistant,
+        Stack(Path(data), given(os.environ) | {"MUSTER_FREE_PORTS": "1"} | settings_for(assistant)) as stack,
     ):
         people = People(stack.env)
         asyncio.run(people.settle())
@@ -103,10 +106,13 @@ def _shown(page: Page, base: str, name: str, path: str, sign: str) -> None:
     if name == "person":
         page.get_by_role("link", name="bea", exact=True).click()
         page.get_by_role("heading", name="Leaving").wait_for()
-    if name == "person-new":
+    if name.startswith("person-new"):
         page.get_by_label("What they wrote", exact=True).fill(SIX.replace("hiking", "books"))
         page.get_by_role("button", name="Fill in the form").click()
         page.get_by_role("list", name="Rooms that suit").get_by_role("button").first.wait_for()
+    if name == "person-new-suggested":
+        page.get_by_role("button", name="Suggest a line and rooms").click()
+        page.get_by_text("Look the line through").wait_for()
     page.wait_for_timeout(700)  # what comes in by itself: counts, the QR code, the self-check
 
 

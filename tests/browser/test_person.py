@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -14,6 +15,7 @@ from local.stack import Stack
 from tests.browser.conftest import Open, looked_at, with_key
 from tests.browser.introductions import SAMPLES, SIX
 from tests.browser.test_page import STORED, api, both
+from tests.contracts.assistant_server import AssistantServer, serving, settings_for
 
 pytestmark = pytest.mark.timeout(120)
 PARSED = """async (texts) => { const { parse } = await import("/introduction.js"); return texts.map((text) => parse(text)); }"""
@@ -35,6 +37,18 @@ def posted(page: Page, path: str) -> list[Request]:
 
     page.on("request", told)
     return found
+
+
+@pytest.fixture(scope="module")
+def assistant() -> Iterator[AssistantServer]:
+    with serving() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def more_settings(assistant: AssistantServer) -> dict[str, str]:
+    """With an assistant, which nobody has to ask."""
+    return settings_for(assistant)
 
 
 @pytest.fixture(scope="module")
@@ -138,6 +152,76 @@ def test_somebody_from_what_they_wrote(open_page: Open, stack: Stack, choir: dic
         "intro": "See you soon!",
     }
     assert api(stack.env, "GET", f"/api/onboardings/{made['onboarding']}")["bundles"] == [choir["id"]]
+
+
+@both
+def test_a_suggestion(open_page: Open, stack: Stack, assistant: AssistantServer, width: int) -> None:
+    """The page says who is told what; the line comes as it is written, and cancelled or failed it leaves what stood there; rooms
+    come ticked; both are changed by hand before anything is made, and the welcome begins with what was left."""
+    page = open_page(width, "#/people/new", expected=PROVOKED)
+    with_key(page, stack.env)
+    begin, line = page.get_by_role("button", name="Suggest a line and rooms"), page.get_by_label("A personal line")
+    expect(page.get_by_text("Only the introduction is sent to 127.0.0.1.")).to_be_visible()
+    begin.click()
+    expect(page.get_by_text("There is nothing to go by yet")).to_be_visible()
+    page.get_by_label("What they wrote", exact=True).fill(SIX + f"\nI found you {width} days ago.")
+    page.get_by_role("button", name="Fill in the form").click()
+    line.fill("Hi there.")
+
+    assistant.manner = "held"
+    assistant.gate.clear()
+    begin.click()
+    expect(line).to_have_value(re.compile("^Good to have"))
+    expect(line).not_to_be_editable()
+    looked_at(page)
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.get_by_text("What stood there is back.")).to_be_visible()
+    expect(line).to_have_value("Hi there.")
+    expect(begin).to_be_focused()
+    assistant.gate.set()
+
+    assistant.manner, assistant.status = "status", 500
+    begin.click()
+    alert = page.get_by_role("alert").filter(has_text="The assistant answered 500")
+    expect(alert).to_be_visible()
+    expect(page.get_by_text("Everything else here works.")).to_be_visible()
+    expect(line).to_have_value("Hi there.")
+
+    assistant.manner, before = "odd", len(assistant.asked)
+    begin.dblclick()
+    expect(page.get_by_text("150 tokens;")).to_be_visible()
+    expect(alert).to_have_count(0)
+    expect(line).to_have_value("Good to have you: the choir meets on Mondays.")
+    sent = assistant.asked[before]["messages"][1]["content"]
+    assert (len(assistant.asked) - before, "Ada Lovelace" in sent, "@" in sent, "7946" in sent) == (
+        1,
+        True,
+        False,
+        False,
+    )
+    suggested = page.get_by_role("list", name="Rooms that are suggested").get_by_role("checkbox", name="Book Club")
+    expect(suggested).to_be_checked()
+    chosen = page.get_by_role("button", name="Leave out Book Club")
+    suggested.uncheck()
+    expect(chosen).to_have_count(0)
+    suggested.check()
+    expect(chosen).to_be_visible()
+    looked_at(page)
+    page.get_by_role("button", name="Back to what stood there").click()
+    expect(line).to_have_value("Hi there.")
+    begin.click()
+    expect(page.get_by_text("It was asked before, and took nothing.")).to_be_visible()
+    line.fill("Good to have you: we sing on Mondays.")
+
+    page.get_by_label("E-mail").fill(f"sung{width}@example.org")
+    page.get_by_label("Username").fill(f"sung{width}")
+    page.get_by_role("button", name="Create the account").click()
+    page.get_by_role("link", name="watch it, step by step").click()
+    expect(page.get_by_role("definition").filter(has_text="we sing on Mondays")).to_be_visible()
+    page.goto(f"{stack.env['PUBLIC_URL']}/#/settings")
+    expect(
+        page.get_by_text(re.compile(r"a-model at 127\.0\.0\.1\. This month: [\d,]+ of 200,000 tokens"))
+    ).to_be_visible()
 
 
 def test_a_form_that_survives(open_page: Open, stack: Stack) -> None:

@@ -20,6 +20,7 @@ from shared.adapters.sqlite import SqliteDocuments
 from shared.ports import Document, Page, Query, Task, Write
 from shared.settings import Settings
 from shared.wiring import Wiring
+from tests.fakes.assistant import FakeAssistant
 from tests.fakes.chat import FakeChat
 from tests.fakes.directory import FakeDirectory
 from tests.fakes.task_queue import FakeTaskQueue
@@ -125,6 +126,9 @@ class ServedWiring(Wiring):
 
     async def watcher(self) -> FakeChat | None:  # type: ignore[override]
         return await self.world.watcher()
+
+    async def assistant(self) -> FakeAssistant:  # type: ignore[override]
+        return self._watched("assistant", self.world.model)
 
 
 def environment(issuer: Issuer, indoc: str = "") -> dict[str, str]:

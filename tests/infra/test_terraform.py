@@ -30,6 +30,7 @@ pytestmark = pytest.mark.timeout(600)
 
 OWN_TARGETS = {"create_invite", "create_user"}
 PUBLIC_KINDS = {"admin", "hook"}
+LATER = {"MATRIX_REPLIES_KEY", "MATRIX_SYNC_ACCESS_TOKEN", "ASSISTANT_API_KEY"}
 CRYPTO_KEYS = {"MATRIX_PICKLE_KEY", "MATRIX_DEVICE_ACCOUNT"}
 ELSEWHERE = {
     "MATRIX_DISABLE_SSL_VERIFICATION": "refused in production",
@@ -301,9 +302,9 @@ def test_settings_are_enough(deployed: dict[str, Run], which: str) -> None:
 @pytest.mark.parametrize("which", ["usual", "everything"])
 def test_secrets_go_by_their_names(deployed: dict[str, Run], which: str) -> None:
     """A function is given the names of the secrets that it may read (and the page one more, to say whether it is set),
-    never a value; those of encryption only once it is switched on, since before there are none."""
+    never a value; those of encryption and of the assistant only once it is switched on, since before there are none."""
     run, secret = deployed[which], {setting.name for setting in SETTINGS if setting.secret}
-    later = set() if which == "everything" else {*CRYPTO_KEYS, "MATRIX_REPLIES_KEY", "MATRIX_SYNC_ACCESS_TOKEN"}
+    later = set() if which == "everything" else {*CRYPTO_KEYS, *LATER}
     made = {one["secret_id"] for one in run.all("google_secret_manager_secret").values()}
     for name, environment in run.environments().items():
         named = {key: value for key, value in environment.items() if key in secret}
@@ -443,7 +444,18 @@ def test_every_writer_of_an_expiry_is_known() -> None:
     """Each module that gives documents an end is one that the list of collections was made for."""
     core = [*(ROOT / "shared" / "services").glob("*.py"), *(ROOT / "shared" / "domain").glob("*.py")]
     writers = {file.stem for file in core if re.search(r"\bexpire_at\b(\"|: datetime|=)", file.read_text())}
-    assert writers == {"leases", "limits", "permits", "replies", "room_keys", "inbox", "imports", "plans"}, (
+    assert writers == {
+        "leases",
+        "limits",
+        "permits",
+        "replies",
+        "room_keys",
+        "inbox",
+        "imports",
+        "plans",
+        "assistant",
+        "suggestions",
+    }, (  # fmt: skip
         "add its collection to EXPIRING and to this test"
     )
 

@@ -25,6 +25,7 @@ from shared.domain.imports import Line
 from shared.domain.members import member_id
 from shared.domain.syncs import SOURCES
 from shared.services import (
+    assistant,
     breakers,
     bulk,
     bundles,
@@ -51,6 +52,7 @@ from shared.services import (
     template_edits,
     template_trials,
 )
+from shared.services.context import Terms
 from shared.services.removals import Words
 from shared.services.resume import LEASE, LEASE_FOR
 from shared.services.self_check import self_check
@@ -218,6 +220,19 @@ async def cached(world: World) -> None:
     await sync_requests.nudge(world, "matrix")
 
 
+async def suggested(world: World) -> None:
+    """An assistant has suggested a line for somebody, who is then made an account with it."""
+    world.policy = replace(world.policy, assistant=Terms("models.example.test", "a-model", 10_000, 20))
+
+    async def ignored(*_: Any) -> None:
+        """Nobody listens."""
+
+    asked = await assistant.question(world, "I sing, and I like books.")
+    await assistant.answer(world, ADMIN, asked, ignored, ignored)
+    wanted = new_users.Wanted("Jo", personal_line="Good to have you.", key="k6", body="b6")
+    await new_users.create(world, ADMIN, wanted)
+
+
 STORIES: tuple[Callable[[World], Awaitable[None]], ...] = (
     at_home,
     without_device,
@@ -228,6 +243,7 @@ STORIES: tuple[Callable[[World], Awaitable[None]], ...] = (
     worded,
     an_outage,
     cached,
+    suggested,
 )
 
 

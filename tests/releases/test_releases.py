@@ -35,6 +35,7 @@ from shared.domain.records import Record
 from shared.domain.removals import RemovalReason
 from shared.domain.replies import Reply
 from shared.domain.sponsors import SponsorPause
+from shared.domain.suggestions import Month, Suggested
 from shared.domain.syncs import Sync
 from shared.domain.templates import Template, Version
 from shared.ports import Create, Task
@@ -81,6 +82,8 @@ RECORDS: dict[str, type[Record]] = {
     r"templates/[^/]+": Template,
     r"templates/[^/]+/versions/[^/]+": Version,
     r"proactive/[^/]+": Proactive,
+    r"suggestions/[^/]+": Suggested,
+    r"assistant_months/[^/]+": Month,
 }
 """The documents that are records, by their paths. Never take a line away that a release has written."""
 

@@ -19,12 +19,16 @@ COMPLETE = {
     "TASKS_URL_TEMPLATE": "https://example.test/{entry_point}",
 }
 
+ASSISTANT = {"ASSISTANT_URL": "http://127.0.0.1:1/v1", "ASSISTANT_API_KEY": "a-key", "ASSISTANT_MODEL": "a-model"}
+
 
 def test_complete() -> None:
     """What is required is enough: everything else has a default that can be read."""
     settings = Settings(COMPLETE)
     assert settings.problems() == []
-    settings.require("authentik", "webhook", "admin", "matrix", "onboarding", "store", "tasks", "watch", "stack")
+    settings.require(
+        "authentik", "webhook", "admin", "matrix", "onboarding", "assistant", "store", "tasks", "watch", "stack"
+    )
     assert {setting.name for setting in SETTINGS if setting.default is None} == set(COMPLETE)
     assert all(settings[setting.name] is not None for setting in SETTINGS)
 
@@ -69,6 +73,10 @@ def test_blanks_are_nothing(name: str) -> None:
         ("INDOC_REMOVE_HOURS", "", 24.0),
         ("PROTECTED_MEMBERS", "@ada:x.test, @bob:x.test,", ("@ada:x.test", "@bob:x.test")),
         ("MUSTER_ENV", "", "production"),
+        ("ASSISTANT_URL", "", ""),
+        ("ASSISTANT_URL", "https://models.example.test/v1/", "https://models.example.test/v1"),
+        ("ASSISTANT_MONTHLY_TOKENS", "0", 0),
+        ("ASSISTANT_REQUESTS_PER_MINUTE", "", 20),
     ],
 )
 def test_as_it_is_read(name: str, given: str, read: object) -> None:
@@ -92,6 +100,10 @@ def test_as_it_is_read(name: str, given: str, read: object) -> None:
         ("INDOC_CLOCK", ("hidden", "true")),
         ("INDOC_NUDGE_HOURS", ("hidden", "0", "-1", "nan", "8785", "1e2")),
         ("PROTECTED_MEMBERS", ("hidden", "@ada:x.test,@hidden")),
+        ("ASSISTANT_URL", ("hidden", "ftp://hidden")),
+        ("ASSISTANT_API_KEY", ("hid den", "hidden\x00", "hiddén")),
+        ("ASSISTANT_MONTHLY_TOKENS", ("hidden", "-1", "1e6", "1.5", "9999999999999")),
+        ("ASSISTANT_REQUESTS_PER_MINUTE", ("hidden", "0")),
         ("MUSTER_STORE", ("hidden", "SQLite")),
         ("MUSTER_ENV", ("hidden", "Production")),
     ],
@@ -99,7 +111,7 @@ def test_as_it_is_read(name: str, given: str, read: object) -> None:
 def test_what_cannot_be_read(name: str, values: tuple[str, ...]) -> None:
     """A malformed value is named with what is expected; the value itself is never in the message."""
     for value in values:
-        settings = Settings(COMPLETE | {name: value})
+        settings = Settings(COMPLETE | (ASSISTANT if name in ASSISTANT else {}) | {name: value})
         [problem] = settings.problems(BY_NAME[name].concern)
         assert problem.startswith(f"{name} is not valid: expected ")
         assert "hid" not in problem
@@ -107,11 +119,25 @@ def test_what_cannot_be_read(name: str, values: tuple[str, ...]) -> None:
             settings[name]
 
 
+def test_an_assistant_is_on_or_off() -> None:
+    """Nothing set is off and no problem; by half, or with a limit that cannot be read, it is off and says what is missing;
+    all set it is on."""
+    assert not Settings(COMPLETE).has("assistant")
+    assert Settings(COMPLETE | ASSISTANT).has("assistant")
+    for name in ASSISTANT:
+        settings = Settings({each: value for each, value in (COMPLETE | ASSISTANT).items() if each != name})
+        [problem] = settings.problems()
+        assert problem.startswith(f"{name} is not set, but ASSISTANT_")
+        assert not settings.has("assistant")
+    assert not Settings(COMPLETE | ASSISTANT | {"ASSISTANT_MONTHLY_TOKENS": "many"}).has("assistant")
+    assert len(Settings(COMPLETE | {"ASSISTANT_MODEL": "a-model"}).problems("assistant")) == 2
+
+
 @pytest.mark.parametrize("name", [setting.name for setting in SETTINGS if setting.secret])
 def test_a_secret_may_be_a_name(name: str) -> None:
     """The name of a secret of Secret Manager stands for its value: it is no malformed value itself."""
     address = "projects/p/secrets/s/versions/latest"
-    settings = Settings(COMPLETE | {name: address})
+    settings = Settings(COMPLETE | ASSISTANT | {name: address})
     assert settings.problems() == []
     assert (settings.raw(name), settings[name]) == (address, address)
 

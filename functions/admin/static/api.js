@@ -15,6 +15,7 @@ const WORTH_WAITING = 5; // seconds of a Retry-After that a reader is not asked 
 export const get = (path, options = {}) => call("GET", path, undefined, options);
 // The answer itself, whose body goes on; whoever reads it decides when that is too slow.
 export const open = (path, options) => answered("GET", path, undefined, { seconds: 3600, ...options });
+export const ask = (path, body, options) => answered("POST", path, body, options);
 export const post = (path, body = {}, options = {}) => call("POST", path, body, options);
 export const patch = (path, body, options = {}) => call("PATCH", path, body, options);
 export const put = (path, body, options = {}) => call("PUT", path, body, options);

@@ -38,6 +38,7 @@ export const ACTS = {
   "plan.undo": "undid the plan",
   "import.users": "imported members:",
   "import.invites": "imported invites:",
+  "assistant.suggest": "asked the assistant for a line, at",
   "category.create": "made the category",
   "category.edit": "changed the category",
   "category.delete": "deleted the category",
@@ -51,7 +52,7 @@ export const ACTS = {
 
 // What Muster itself did, step by step.
 export const STEP_ACTS = ["room", "level", "removal", "groups", "activate", "deactivate", "invitation", "hello", "welcome", "sponsor_note", "indoc_farewell", "indoc_removal", "import"];
-export const actInWords = (action) => (action.startsWith("step.") ? capital(kindInWords(action.slice(5))) : capital((ACTS[action] || action).replace(/(:| of| for|,)+$/, "")));
+export const actInWords = (action) => (action.startsWith("step.") ? capital(kindInWords(action.slice(5))) : capital((ACTS[action] || action).replace(/(:| of| for| at|,)+$/, "")));
 
 const OUTCOMES = { done: "", failed: ": failed", skipped: ": skipped", waiting: ": waits", scheduled: ": to be tried again", pending: ": waits" };
 

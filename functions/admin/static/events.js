@@ -75,18 +75,29 @@ async function read(about, signal, listen) {
     answer.body?.cancel();
     return instead(about, Infinity);
   }
-  const parse = parser((each) => {
-    if (each.id !== undefined) about.last = each.id;
-    if (each.event === "end") about.over = true;
-    else tell(about, JSON.parse(each.data));
-  });
   well(about);
+  about.over = await eventsOf(answer, (each) => {
+    if (each.id !== undefined) about.last = each.id;
+    if (each.event !== "end") tell(about, JSON.parse(each.data));
+  }, listen);
+}
+
+// Each event of an answer that goes on. True: it has come to its end; false: it broke off. `heard()`: of each piece.
+export async function eventsOf(answer, told, heard = () => {}) {
+  let over = false;
+  const parse = parser((each) => {
+    over ||= each.event === "end";
+    told(each);
+  });
   const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
-  for (let part = await reader.read(); !part.done && !about.over; part = await reader.read()) {
-    listen();
+  while (!over) {
+    const part = await reader.read();
+    if (part.done) return false;
+    heard();
     parse(part.value);
   }
-  if (about.over) reader.cancel().catch(() => {});
+  reader.cancel().catch(() => {});
+  return true;
 }
 
 function broken(about, began) {

@@ -62,7 +62,8 @@ export function picker({ field, legend, hint = "", nouns, search: placeholder, e
   const element = h("fieldset", { class: "field", "data-field": field }, h("legend", {}, legend),
     hint && h("p", { class: "hint" }, hint), h("label", { for: id, class: "unseen" }, `Search ${many}`), picks, search, list, count, h("p", { class: "wrong", hidden: true }));
   const add = (key, name) => (toggle(key, name, true), draw());
-  return { element, value: () => [...picked.keys()], has: (key) => picked.has(key), add };
+  const drop = (key) => (toggle(key, "", false), draw());
+  return { element, value: () => [...picked.keys()], has: (key) => picked.has(key), add, drop };
 }
 
 const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);

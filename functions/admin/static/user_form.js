@@ -1,6 +1,7 @@
 // The form of a new user, and the introduction that can be pasted into it.
 import { button, field, fill, h, uid } from "./dom.js";
 import { groupsAndBundles } from "./grants.js";
+import { personalLine } from "./personal_line.js";
 import { FIELDS, parse } from "./introduction.js";
 import { picker } from "./rooms.js";
 import { suggestions } from "./suggestions.js";
@@ -28,8 +29,9 @@ export function userForm({ draft = {}, changed = () => {}, signal }) {
     signal_number: line("signal_number", { maxlength: 200 }),
     intro: h("textarea", { name: "intro", maxlength: 4000, value: known.intro ?? "", oninput: () => (touched.add("intro"), look(), changed()) }),
   };
-  const rooms = picker(known.rooms || [], () => (suit.redraw(), changed()));
+  const rooms = picker(known.rooms || [], () => (suit.redraw(), own.redraw(), changed()));
   const suit = suggestions(rooms, signal);
+  const own = personalLine({ known: known.personal_line, introduction: () => paste.value.trim() || [inputs.interests.value, inputs.intro.value].join("\n").trim(), rooms, changed, signal });
   const more = groupsAndBundles({ groups: known.groups || [], bundles: known.bundles || [], changed });
   const welcome = tick("Send the welcome", known.send_welcome ?? true, changed);
   const stay = tick("Leave them in INDOC", known.skip_indoc_removal ?? false, changed);
@@ -61,13 +63,13 @@ export function userForm({ draft = {}, changed = () => {}, signal }) {
 
   const element = h("div", {}, pasting,
     h("div", { class: "two" }, labelled("first_name"), labelled("last_name"), labelled("email"), labelled("username", "Left empty, it is one that can be said aloud, from the first name."), labelled("organization"), labelled("invited_by")),
-    labelled("interests"), suit.element, rooms.element, more.element,
+    labelled("interests"), suit.element, rooms.element, own.element, more.element,
     h("div", { class: "two" }, labelled("signal_number"), labelled("matrix_id", "Only if they have one under another name.")),
     labelled("intro", "Kept with their account, for the admins."),
     h("fieldset", { class: "field" }, h("legend", {}, "On the way"), welcome.element, stay.element));
   const values = () => ({
     ...Object.fromEntries(Object.entries(inputs).map(([name, input]) => [name, input.value.trim()])),
-    rooms: rooms.value(), ...more.value(), send_welcome: welcome.value(), skip_indoc_removal: stay.value(),
+    personal_line: own.value(), rooms: rooms.value(), ...more.value(), send_welcome: welcome.value(), skip_indoc_removal: stay.value(),
   });
   look();
   return { element, values, typed: () => ({ values: values(), paste: paste.value, touched: [...touched] }), focus: () => paste.focus() };

@@ -75,6 +75,8 @@ run "everything" {
     recommend_min_score      = 30
     recommend_max_score      = 90
     tracing                  = true
+    assistant_url            = "https://models.example.org/v1"
+    assistant_model          = "small-model"
     cost_prices              = { reads = 0.5 }
   }
 

@@ -179,6 +179,8 @@ KNOWN: dict[str, set[str]] = {
     "/api/plans/plan_x/apply": {"POST"},
     "/api/plans/plan_x/undo": {"POST"},
     "/api/jobs": {"GET"},
+    "/api/assistant": {"GET"},
+    "/api/assistant/suggest": {"POST"},
     "/api/rooms/recommend": {"POST"},
     "/api/categories": {"GET", "POST"},
     "/api/categories/cat_x": {"GET", "PUT", "DELETE"},

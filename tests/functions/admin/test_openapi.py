@@ -64,6 +64,8 @@ POST /api/plans/{plan_id}/apply
 POST /api/plans/{plan_id}/undo
 GET /api/jobs
 POST /api/rooms/recommend
+GET /api/assistant
+POST /api/assistant/suggest
 GET /api/categories
 POST /api/categories
 GET /api/categories/{category_id}
@@ -118,12 +120,14 @@ FIELDS = {
     "NewInvite": "label rooms groups bundles email matrix_id expires_in_hours expires_at max_uses note sponsor",
     "InviteOut": "id link code expires_at status uses max_uses rooms groups",
     "NewUser": "first_name last_name email username groups rooms bundles interests matrix_id organization intro signal_number "
-    "invited_by skip_indoc_removal send_welcome",
+    "invited_by personal_line skip_indoc_removal send_welcome",
+    "AssistantOut": "on problem host model tokens cap requests per_minute",
+    "Introduced": "introduction",
     "UserMade": "user onboarding recovery_link temporary_password secret_shown",
     "GroupOut": "id name members grantable why",
     "StandingOut": "matrix_id matrix_id_given_by matrix_problem onboarding live age_seconds",
     "Onboard": "matrix_id rooms bundles skip_indoc_removal send_welcome",
-    "OnboardingOut": "id state member source steps created_at finished_at",
+    "OnboardingOut": "id state member source personal_line steps created_at finished_at",
     "OnboardingWithReplies": "id state member source steps replies created_at finished_at",
     "ReplyOut": "at event_id text cause",
     "StepOut": "state attempts next_at cause fix result",

@@ -67,6 +67,7 @@ function heading(found, about) {
       ["Account", h("a", { href: `#/people/${member.pk}` }, member.username)],
       ["Matrix id", member.matrix_id || "nobody has said which is theirs"],
       ["Logged in", member.has_logged_in === null ? "not looked up yet" : member.has_logged_in ? "yes, to Matrix" : "never, to Matrix"],
+      found.personal_line && ["Personal line", found.personal_line],
       found.invite && ["Came by", h("a", { href: `#/invites/${found.invite}` }, "this invite")],
       ["Begun", whenAndDate(found.created_at)],
       found.finished_at && ["At home", whenAndDate(found.finished_at)],

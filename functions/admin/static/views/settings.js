@@ -9,6 +9,7 @@ const CONCERNS = {
   admin: "This page and its API",
   matrix: "Matrix",
   onboarding: "Bringing members in",
+  assistant: "The assistant, where there is one",
   store: "Storage",
   tasks: "Tasks and schedules",
   watch: "Traces and costs",
@@ -17,7 +18,8 @@ const CONCERNS = {
 const SOURCES = { environment: "from the environment", ".env": "from .env", default: "by default", nowhere: "not set" };
 
 export async function show(place, { signal }) {
-  const { items } = await get("/api/settings", { signal });
+  const [{ items }, assistant] = await Promise.all([get("/api/settings", { signal }), get("/api/assistant", { signal }).catch(() => null)]);
+  const notes = { assistant: assistant && used(assistant) };
   const wrong = items.filter((item) => !item.ok);
   const found = h("div", {});
   const count = h("p", { class: "hint", role: "status" });
@@ -27,7 +29,7 @@ export async function show(place, { signal }) {
     const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
     const fits = items.filter((item) => words.every((word) => `${item.name} ${item.about} ${item.value || ""} ${CONCERNS[item.concern]}`.toLowerCase().includes(word)));
     count.textContent = words.length ? `${plural(fits.length, "setting")} found.` : `${plural(items.length, "setting")}.`;
-    fill(found, Object.entries(CONCERNS).map(([concern, title]) => group(title, fits.filter((item) => item.concern === concern))));
+    fill(found, Object.entries(CONCERNS).map(([concern, title]) => group(title, fits.filter((item) => item.concern === concern), notes[concern])));
   }
 
   fill(place,
@@ -43,8 +45,14 @@ export async function show(place, { signal }) {
 const problemOf = (item) =>
   h("li", {}, h("p", {}, h("strong", {}, `${item.problem}.`)), h("p", {}, item.fix));
 
-const group = (title, items) =>
-  items.length > 0 && h("section", { class: "card" }, h("h2", {}, title), h("ul", { class: "rows settings" }, items.map(row)));
+// What the assistant is up to; of a problem with its settings the top of the page tells.
+const used = ({ on, host, model, tokens, cap, requests }) =>
+  on
+    ? h("p", {}, chip("good", "On"), ` ${model} at ${host}. This month: ${tokens.toLocaleString("en")} of ${cap.toLocaleString("en")} tokens, in ${plural(requests, "request")}.`)
+    : h("p", {}, chip("plain", "Off"), " People are welcomed by the template alone.");
+
+const group = (title, items, note) =>
+  items.length > 0 && h("section", { class: "card" }, h("h2", {}, title), note, h("ul", { class: "rows settings" }, items.map(row)));
 
 const row = (item) =>
   h("li", {},
