@@ -95,6 +95,9 @@ class Wiring:
             sync_full=read["SYNC_FULL_SECONDS"],
             sync_cooldown=read["SYNC_COOLDOWN_SECONDS"],
             bot=read.raw("MATRIX_USER_ID"),
+            signal_room=read["MATRIX_SIGNAL_BRIDGE_ROOM_ID"],
+            signal_bot=read["MATRIX_SIGNAL_BRIDGE_BOT"],
+            phone_region=read["PHONE_DEFAULT_REGION"],
         )
 
     async def secret(self, name: str) -> Any:

@@ -35,6 +35,7 @@ from functions.admin import (
     room,
     rooms,
     settings,
+    signal,
     standing,
     status,
     sync,
@@ -63,6 +64,7 @@ NEEDS: dict[ModuleType, tuple[tuple[Concern, ...], tuple[Concern, ...]]] = {
     bulk: (("store",), ("store", "authentik", "onboarding", "tasks")),  # /users/bulk before /users/{pk}
     users: (("store", "authentik"), ("store", "authentik", "onboarding", "tasks")),
     standing: (("store", "authentik", "onboarding"), ("store",)),
+    signal: (("store", "authentik", "onboarding"), ("store", "authentik", "onboarding", "tasks")),
     groups: (("store", "authentik", "onboarding"), ("store",)),
     onboardings: (("store",), ("store", "onboarding", "tasks")),
     bundles: (("store",), ("store", "authentik", "matrix", "onboarding")),

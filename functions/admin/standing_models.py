@@ -11,7 +11,8 @@ from shared.services.standing import Standing
 class StandingOut(m.Out):
     """`matrix_id`: the one that an admin has named ("admin"), or that the username gives and would be used; "" where
     nobody knows ("nobody"), and `matrix_problem` says why. `onboarding`: null while they have none. `live` false:
-    Authentik did not answer; who they are is from the cache, so many seconds old."""
+    Authentik did not answer; who they are is from the cache, so many seconds old. `bridge`: by which they come, such
+    as "Signal", "" where their Matrix id is no puppet's."""
 
     pk: int
     username: str
@@ -24,6 +25,7 @@ class StandingOut(m.Out):
     onboarding: m.OnboardingSummary | None
     live: bool
     age_seconds: float | None
+    bridge: str
 
 
 def standing_out(found: Standing) -> StandingOut:
@@ -42,4 +44,5 @@ def standing_out(found: Standing) -> StandingOut:
         else None,
         live=found.age_seconds is None,
         age_seconds=found.age_seconds,
+        bridge=found.bridge,
     )

@@ -162,6 +162,39 @@ variable "matrix_puppets" {
   }
 }
 
+variable "matrix_signal_bridge_room_id" {
+  description = "MATRIX_SIGNAL_BRIDGE_ROOM_ID: the bot's management room with mautrix-signal's bot, by id or alias; empty: none."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = can(regex("^(|![^\\s,]+|#[^:\\s,]+:[^\\s,]+)$", var.matrix_signal_bridge_room_id))
+    error_message = "A room id such as !abc:example.org or an alias such as #signal:example.org."
+  }
+}
+
+variable "matrix_signal_bridge_bot" {
+  description = "MATRIX_SIGNAL_BRIDGE_BOT: mautrix-signal's bot, if not @signalbot of the members' domain."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = can(regex("^(|@[^:\\s]+:\\S+)$", var.matrix_signal_bridge_bot))
+    error_message = "A Matrix id such as @signalbot:example.org."
+  }
+}
+
+variable "phone_default_region" {
+  description = "PHONE_DEFAULT_REGION: the country of phone numbers without a country code, such as DE; empty: they are refused."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = can(regex("^([A-Z]{2})?$", var.phone_default_region))
+    error_message = "Two capital letters, such as DE."
+  }
+}
+
 variable "matrix_ca_bundle" {
   description = "MATRIX_CA_BUNDLE: path, in the image, of the CA of a self-signed homeserver."
   type        = string
@@ -379,6 +412,10 @@ locals {
     NOTICE_WITHOUT_DEVICE    = tostring(var.notice_without_device)
     RECOMMEND_MIN_SCORE      = tostring(var.recommend_min_score)
     RECOMMEND_MAX_SCORE      = tostring(var.recommend_max_score)
+
+    MATRIX_SIGNAL_BRIDGE_ROOM_ID = var.matrix_signal_bridge_room_id
+    MATRIX_SIGNAL_BRIDGE_BOT     = var.matrix_signal_bridge_bot
+    PHONE_DEFAULT_REGION         = var.phone_default_region
 
     SYNC_AUTHENTIK_SECONDS = tostring(var.sync_authentik_seconds)
     SYNC_MATRIX_SECONDS    = tostring(var.sync_matrix_seconds)

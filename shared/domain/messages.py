@@ -53,6 +53,15 @@ def hello(name: str, marker: str) -> dict[str, Any]:
     return content(plain, f"<p>{escape(plain)}</p>", marker)
 
 
+def hello_on_signal(name: str, community: str, marker: str) -> dict[str, Any]:
+    lines = [
+        f"Hello {name}, good to have you here." if name else "Hello, good to have you here.",
+        f"I am the bot that sees newcomers in at {community}, and this is where I can reach you on Signal.",
+        "If anything does not work, write to any admin. They are people, and glad to help.",
+    ]
+    return content("\n\n".join(lines), "".join(f"<p>{escape(line)}</p>" for line in lines), marker)
+
+
 def notice(name: str, user_id: str, marker: str) -> dict[str, Any]:
     """The only message that is ever plain where it should have been encrypted, and it says so first."""
     server = user_id.partition(":")[2]

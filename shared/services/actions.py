@@ -77,6 +77,12 @@ def _words_before() -> Table:
     return {"removal_message": say_before}
 
 
+def _signal() -> Table:
+    from shared.services.signal_chats import open_chat
+
+    return {"signal_room": open_chat}
+
+
 TABLES: Mapping[str, Callable[[], Table]] = {
     "groups": _accounts,
     "invitation": _accounts,
@@ -95,6 +101,7 @@ TABLES: Mapping[str, Callable[[], Table]] = {
     "indoc_expiry": _clock,
     "import": _imports,
     "people": _people,
+    "signal_room": _signal,
 }
 
 

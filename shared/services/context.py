@@ -21,7 +21,8 @@ log = logging.getLogger("muster")
 class Policy(Struct, frozen=True):
     """The community's own choices, from the settings. `membership`: "invite", or "join" where the bot is an
     admin of the homeserver and members are joined at once. `protected`: Matrix ids that no plan removes. `bot`: its
-    Matrix id."""
+    Matrix id. `signal_room`: its management room with the Signal bridge, whose bot is `signal_bot`. `phone_region`: the
+    country of a number that names none."""
 
     domain: str
     indoc: str = ""
@@ -47,6 +48,9 @@ class Policy(Struct, frozen=True):
     sync_full: float = 21_600.0
     sync_cooldown: float = 30.0
     bot: str = ""
+    signal_room: str = ""
+    signal_bot: str = ""
+    phone_region: str = ""
 
     def sync_every(self, source: str) -> float:
         """Seconds from one sync of a source to the next."""

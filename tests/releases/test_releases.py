@@ -33,6 +33,7 @@ from shared.domain.plans import Plan
 from shared.domain.records import Record
 from shared.domain.removals import RemovalReason
 from shared.domain.replies import Reply
+from shared.domain.signal_chats import SignalChat, Turn
 from shared.domain.syncs import Sync
 from shared.ports import Create, Task
 from shared.repositories import AUDIT, IMPORTS, INVITES, JOBS, ONBOARDINGS
@@ -70,6 +71,8 @@ RECORDS: dict[str, type[Record]] = {
     r"replies/[^/]+": Reply,
     r"to_device/[^/]+": Unopened,
     r"installation/reader": Position,
+    r"installation/signal_turn": Turn,
+    r"signal/[^/]+": SignalChat,
     r"user_requests/[^/]+": Request,
     r"syncs/[^/]+": Sync,
     r"bundles/[^/]+": Bundle,
