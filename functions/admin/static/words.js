@@ -41,6 +41,7 @@ export const WAITS = {
   join: "them to accept",
   room: "the room",
   target: "a room of theirs",
+  bridge: "the bridge to answer",
   matrix: "Matrix, which is down",
   authentik: "Authentik, which is down",
 };
@@ -58,6 +59,7 @@ export const STEPS = {
   welcome: "The welcome",
   removal_message: "Message to them",
   removal: "Remove from",
+  signal_room: "Chat on Signal",
 };
 const ORDER = Object.keys(STEPS);
 
