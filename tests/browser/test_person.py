@@ -272,7 +272,10 @@ def test_on_signal(open_page: Open, stack: Stack, width: int) -> None:
     page.get_by_role("button", name="Write to them on Signal").dblclick()
     page.wait_for_url("**/#/jobs/job_1")
     assert len(begun) == 1
-    for state, words_ in (("waiting", "A chat with them is being opened."), ("failed", "Something failed")):
+    for state, words_ in (
+        ("waiting", "A chat with them is being opened."),
+        ("failed", "A chat with them could not be opened."),
+    ):
         said |= {"job": "job_1", "state": state}
         page.goto(f"{stack.env['PUBLIC_URL']}/#/people/{pk}")
         expect(page.get_by_text(words_)).to_be_visible()

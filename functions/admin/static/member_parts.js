@@ -112,7 +112,7 @@ export async function signal(about) {
   };
   const press = button(it.state === "failed" ? "Try again" : "Write to them on Signal", () => once(press, write, trouble));
   return [
-    h("p", {}, open ? ["The bot has a chat with them there", it.name && [", as ", h("strong", {}, it.name)], ". "] : moving ? "A chat with them is being opened. " : ["The bot opens a chat with ", h("span", { class: "number" }, it.number), " and says hello there. "], job),
+    h("p", {}, open ? ["The bot has a chat with them there", it.name && [", as ", h("strong", {}, it.name)], ". "] : moving ? "A chat with them is being opened. " : it.state === "failed" ? "A chat with them could not be opened. " : ["The bot opens a chat with ", h("span", { class: "number" }, it.number), " and says hello there. "], job),
     open && h("p", { class: "quiet" }, h("code", {}, it.matrix_id), ` · by ${it.bridge || "a bridge"}`),
     trouble, !open && !moving && h("p", { class: "actions" }, press),
   ];
