@@ -144,10 +144,15 @@ class MatrixChat(MatrixPower, MatrixKeys):
     async def said_after(self, room_id: str, event_id: str, sender: str) -> list[Data]:
         around = f"{path_of(CLIENT, 'rooms', room_id, 'context', event_id)}?limit=0"
         start = (await self.client.call("GET", around)).data.get("end")
+        if not isinstance(start, str):
+            raise nonsense(200)
         wanted = json.dumps({"senders": [sender], "types": ["m.room.message"]})
         query = urlencode({"dir": "f", "limit": "100", "from": start, "filter": wanted})
         said = await self.client.call("GET", f"{path_of(CLIENT, 'rooms', room_id, 'messages')}?{query}")
-        return contents_of(said.data.get("chunk"), sender)
+        chunk = said.data.get("chunk")
+        if not isinstance(chunk, list):
+            raise nonsense(200)
+        return contents_of(chunk, sender)
 
     async def accept(self, room_id: str) -> None:
         await self.client.call("POST", path_of(CLIENT, "rooms", room_id, "join"), {})

@@ -78,6 +78,8 @@ run "everything" {
     recommend_max_score      = 90
     tracing                  = true
     cost_prices              = { reads = 0.5 }
+
+    matrix_signal_bridge_room_id = "!signal:example.org"
   }
 
   assert {
