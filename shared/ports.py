@@ -508,6 +508,16 @@ class Chat(Protocol):
         events of the room; for a retry whose transaction id no longer protects."""
         ...
 
+    async def said_after(self, room_id: str, event_id: str, sender: str) -> list[Data]:
+        """The contents of that sender's m.room.messages behind the event, oldest first, at most 100. Two calls. Raises
+        `NotFound` where there is no such event for the bot."""
+        ...
+
+    async def accept(self, room_id: str) -> None:
+        """The bot itself, into a room that it is invited to. Again is fine. Raises `Refused` (M_FORBIDDEN) when nobody
+        has invited it."""
+        ...
+
     async def create_direct_room(
         self, alias_localpart: str, invitee: str, name: str, *, encrypted: bool = False
     ) -> str:

@@ -23,6 +23,7 @@ from shared.domain.onboarding import Onboarding, Step
 from shared.domain.plans import Plan
 from shared.domain.records import Record
 from shared.domain.removals import RemovalReason
+from shared.domain.signal_chats import SignalChat
 from shared.ports import Create, Document, Documents, Op, Query, Replace
 
 R = TypeVar("R", bound=Record)
@@ -99,6 +100,7 @@ REMOVAL_REASONS = Repository("removal_reasons", RemovalReason, "removal reason")
 IMPORTS = Repository("imports", Import, "import")
 BULKS = Repository("bulks", Bulk, "act on many people")
 AUDIT = Repository("audit", Audit, "audit record")
+SIGNAL_CHATS = Repository("signal", SignalChat, "chat on Signal")
 CATEGORIES = Repository("categories", Category, "category")
 
 QUERIES: tuple[tuple[str, tuple[str, ...]], ...] = (

@@ -106,6 +106,19 @@ def user_id(value: str) -> str:
     return value
 
 
+def user_id_or_nothing(value: str) -> str:
+    return value and user_id(value)
+
+
+def region(value: str) -> str:
+    """Asked of the library only where one is set: a number that comes loads it anyway."""
+    from shared.domain.phones import is_region
+
+    if value and not is_region(value):
+        raise ValueError("a country's two letters, such as DE")
+    return value
+
+
 def room_or_alias(value: str) -> str:
     if not re.fullmatch(r"![^\s]+|#[^:\s]+:\S+", value):
         raise ValueError("a room id such as !abc:example.org or an alias such as #indoc:example.org")
@@ -257,6 +270,27 @@ SETTINGS: tuple[Setting, ...] = (
         "Messages a day to one member that nobody asked for, such as broadcasts; 0: none at all",
         "3",
         whole(0, 1000),
+    ),
+    Setting(
+        "MATRIX_SIGNAL_BRIDGE_ROOM_ID",
+        "onboarding",
+        "The bot's management room with mautrix-signal's bot; empty: nobody is written to on Signal",
+        "",
+        room_or_nothing,
+    ),
+    Setting(
+        "MATRIX_SIGNAL_BRIDGE_BOT",
+        "onboarding",
+        "mautrix-signal's bot; empty: @signalbot of MATRIX_DOMAIN",
+        "",
+        user_id_or_nothing,
+    ),
+    Setting(
+        "PHONE_DEFAULT_REGION",
+        "onboarding",
+        "Country of phone numbers without a country code, such as DE; empty: they are refused",
+        "",
+        region,
     ),
     Setting("RECOMMEND_MIN_SCORE", "onboarding", "Rooms below this score are not recommended, 0 to 100", "20", score),
     Setting("RECOMMEND_MAX_SCORE", "onboarding", "No recommended room gets a higher score, 0 to 100", "100", score),

@@ -112,6 +112,9 @@ class Wiring:
             bot=read.raw("MATRIX_USER_ID"),
             proactive_a_day=read["MAX_PROACTIVE_MESSAGES_PER_DAY"],
             assistant=self._terms(),
+            signal_room=read["MATRIX_SIGNAL_BRIDGE_ROOM_ID"],
+            signal_bot=read["MATRIX_SIGNAL_BRIDGE_BOT"],
+            phone_region=read["PHONE_DEFAULT_REGION"],
         )
 
     def per_minute(self, name: str) -> int:

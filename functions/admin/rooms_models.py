@@ -61,7 +61,8 @@ class RoomDetail(ListedRoom):
 
 class RoomMember(m.Out):
     """`pk`, `username`, `name`: of the account whose Matrix id this is by its username; null and "" where nobody knows,
-    or it would cost too much to look. `kept`: why nobody is taken out of the room here, "" where they can be."""
+    or it would cost too much to look. `kept`: why nobody is taken out of the room here, "" where they can be.
+    `bridge`: such as "Signal", "" of who is on Matrix."""
 
     matrix_id: str
     membership: Literal["join", "invite"]
@@ -70,6 +71,7 @@ class RoomMember(m.Out):
     username: str
     name: str
     kept: str
+    bridge: str
 
 
 class RoomMembers(s.Aged):

@@ -11,8 +11,9 @@ from shared.services.standing import Standing
 class StandingOut(m.Out):
     """`matrix_id`: the one that an admin has named ("admin"), or that the username gives and would be used; "" where
     nobody knows ("nobody"), and `matrix_problem` says why. `onboarding`: null while they have none. `live` false:
-    Authentik did not answer; who they are is from the cache, so many seconds old. `invite`: the id of theirs, if they
-    came by one; `sponsor`: who vouched for them, "" where nobody did."""
+    Authentik did not answer; who they are is from the cache, so many seconds old. `bridge`: by which they come, such
+    as "Signal", "" where their Matrix id is no puppet's. `invite`: the id of theirs, if they came by one; `sponsor`:
+    who vouched for them, "" where nobody did."""
 
     pk: int
     username: str
@@ -27,6 +28,7 @@ class StandingOut(m.Out):
     age_seconds: float | None
     invite: str
     sponsor: str
+    bridge: str
 
 
 def standing_out(found: Standing) -> StandingOut:
@@ -47,4 +49,5 @@ def standing_out(found: Standing) -> StandingOut:
         age_seconds=found.age_seconds,
         invite=found.invite.id if found.invite else "",
         sponsor=found.invite.sponsor if found.invite else "",
+        bridge=found.bridge,
     )

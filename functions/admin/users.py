@@ -10,9 +10,10 @@ from msgspec.structs import replace
 from functions.admin import models as m
 from functions.admin import removal_models as rm
 from functions.admin import sync_models as s
+from shared.domain import phones
 from shared.domain.errors import Invalid
 from shared.domain.invites import ATTRIBUTE as INVITE_ATTRIBUTE
-from shared.services import lists, new_users, offboarding, onboardings, user_bundles, users
+from shared.services import lists, new_users, offboarding, onboardings, signal_jobs, user_bundles, users
 from shared.wiring import wiring
 
 router = APIRouter(tags=["users"])
@@ -45,6 +46,8 @@ async def create_user(
 
 
 def wanted_of(new: m.NewUser) -> new_users.Wanted:
+    """Raises `Invalid` for a phone number that is none; any other is kept in E.164."""
+    number = phones.e164(new.signal_number, wiring().policy.phone_region)
     return new_users.Wanted(
         first_name=new.first_name,
         last_name=new.last_name,
@@ -54,11 +57,15 @@ def wanted_of(new: m.NewUser) -> new_users.Wanted:
         rooms=tuple(new.rooms),
         bundles=tuple(new.bundles),
         matrix_id=new.matrix_id,
-        attributes={name: value for name in ABOUT if (value := getattr(new, name))},
+        attributes=_about(new.model_copy(update={"signal_number": number})),
         skip_indoc=new.skip_indoc_removal,
         send_welcome=new.send_welcome,
         personal_line=new.personal_line,
     )
+
+
+def _about(new: m.NewUser) -> dict[str, str]:
+    return {name: value for name in ABOUT if (value := getattr(new, name))}
 
 
 @router.get("/users")
@@ -95,8 +102,17 @@ async def edit_user(request: Request, pk: Pk, changes: m.UserChanges, dry_run: m
     for name in OURS:
         if name in given.get("attributes", {}):
             raise Invalid.field(f"attributes.{name}", "is Muster's own")
+    _numbered(given.get("attributes", {}))
     account = await users.edit(wiring(), m.actor_of(request), pk, given, dry_run=dry_run)
     return m.user_out(account)
+
+
+def _numbered(attributes: dict[str, Any]) -> None:
+    """In E.164; one that was emptied is taken away."""
+    name = signal_jobs.ATTRIBUTE
+    if attributes.get(name) is not None:
+        region = wiring().policy.phone_region
+        attributes[name] = phones.e164(str(attributes[name]), region, f"attributes.{name}") or None
 
 
 @router.post("/users/{pk}/activate")

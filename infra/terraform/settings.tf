@@ -184,6 +184,39 @@ variable "matrix_puppets" {
   }
 }
 
+variable "matrix_signal_bridge_room_id" {
+  description = "MATRIX_SIGNAL_BRIDGE_ROOM_ID: the bot's management room with mautrix-signal's bot, by id or alias; empty: none."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = can(regex("^(|![^\\s,]+|#[^:\\s,]+:[^\\s,]+)$", var.matrix_signal_bridge_room_id))
+    error_message = "A room id such as !abc:example.org or an alias such as #signal:example.org."
+  }
+}
+
+variable "matrix_signal_bridge_bot" {
+  description = "MATRIX_SIGNAL_BRIDGE_BOT: mautrix-signal's bot, if not @signalbot of the members' domain."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = can(regex("^(|@[^:\\s]+:\\S+)$", var.matrix_signal_bridge_bot))
+    error_message = "A Matrix id such as @signalbot:example.org."
+  }
+}
+
+variable "phone_default_region" {
+  description = "PHONE_DEFAULT_REGION: the country of phone numbers without a country code, such as DE; empty: they are refused."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = can(regex("^([A-Z]{2})?$", var.phone_default_region))
+    error_message = "Two capital letters, such as DE."
+  }
+}
+
 variable "matrix_ca_bundle" {
   description = "MATRIX_CA_BUNDLE: path, in the image, of the CA of a self-signed homeserver."
   type        = string
@@ -460,6 +493,9 @@ locals {
     MAX_PROACTIVE_MESSAGES_PER_DAY = tostring(var.max_proactive_messages_per_day)
     API_REQUESTS_PER_MINUTE        = tostring(var.api_requests_per_minute)
     WEBHOOK_REQUESTS_PER_MINUTE    = tostring(var.webhook_requests_per_minute)
+    MATRIX_SIGNAL_BRIDGE_ROOM_ID = var.matrix_signal_bridge_room_id
+    MATRIX_SIGNAL_BRIDGE_BOT     = var.matrix_signal_bridge_bot
+    PHONE_DEFAULT_REGION         = var.phone_default_region
 
     SYNC_AUTHENTIK_SECONDS = tostring(var.sync_authentik_seconds)
     SYNC_MATRIX_SECONDS    = tostring(var.sync_matrix_seconds)

@@ -1,15 +1,17 @@
 """`Chat` on a Matrix homeserver, through matrix-nio. No sync but `changes`: each method asks what it needs.
 
 One call to the homeserver each: `invite`, `invite_directly`, `kick`, `membership`, `has_profile`,
-`is_encrypted`, `send`, `create_direct_room`, `resolve`, `joined_rooms`, `room`, `state`, `changes`, `entry` and both of
-`direct_rooms`. `whoami` asks once in a life, `power` two times for a new room and once after that,
-`find_sent` at most twice. Encryption is off in nio: it would keep a store and need a sync.
+`is_encrypted`, `send`, `accept`, `create_direct_room`, `resolve`, `joined_rooms`, `room`, `state`, `changes`, `entry`
+and both of `direct_rooms`. `whoami` asks once in a life, `power` two times for a new room and once after that,
+`find_sent` at most twice, `said_after` two times. Encryption is off in nio: it would keep a store and need a sync.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Sequence
+from urllib.parse import urlencode
 
 from nio import RoomPreset
 
@@ -19,7 +21,7 @@ from shared.adapters.matrix_errors import nonsense
 from shared.adapters.matrix_keys import MatrixKeys
 from shared.adapters.matrix_listing import RoomReader
 from shared.adapters.matrix_power import MatrixPower
-from shared.adapters.matrix_rooms import Creation, creation_of, event_with, power_of, residents_of
+from shared.adapters.matrix_rooms import Creation, contents_of, creation_of, event_with, power_of, residents_of
 from shared.adapters.matrix_watch import StateReader
 from shared.domain.errors import NotFound, Refused
 from shared.ports import Changes, Data, Finding, Identity, Membership, Power, Resident, Room, StateEvent
@@ -138,6 +140,22 @@ class MatrixChat(MatrixPower, MatrixKeys):
             if found or not start:
                 return found
         return None
+
+    async def said_after(self, room_id: str, event_id: str, sender: str) -> list[Data]:
+        around = f"{path_of(CLIENT, 'rooms', room_id, 'context', event_id)}?limit=0"
+        start = (await self.client.call("GET", around)).data.get("end")
+        if not isinstance(start, str):
+            raise nonsense(200)
+        wanted = json.dumps({"senders": [sender], "types": ["m.room.message"]})
+        query = urlencode({"dir": "f", "limit": "100", "from": start, "filter": wanted})
+        said = await self.client.call("GET", f"{path_of(CLIENT, 'rooms', room_id, 'messages')}?{query}")
+        chunk = said.data.get("chunk")
+        if not isinstance(chunk, list):
+            raise nonsense(200)
+        return contents_of(chunk, sender)
+
+    async def accept(self, room_id: str) -> None:
+        await self.client.call("POST", path_of(CLIENT, "rooms", room_id, "join"), {})
 
     async def create_direct_room(
         self, alias_localpart: str, invitee: str, name: str, *, encrypted: bool = False

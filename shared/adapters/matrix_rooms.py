@@ -125,6 +125,13 @@ def event_with(events: Iterable[Mapping[str, Any]], sender: str, key: str, value
     return None
 
 
+def contents_of(chunk: Iterable[Any], sender: str) -> list[dict[str, Any]]:
+    """Of that sender's messages, as they come; what was taken back, and what is malformed, is none."""
+    theirs = [event for event in chunk if isinstance(event, Mapping) and event.get("sender") == sender]
+    contents = [event.get("content") for event in theirs]
+    return [dict(content) for content in contents if isinstance(content, Mapping) and content]
+
+
 def _level(value: Any) -> int:
     """Rooms before version 10 may hold levels as text."""
     try:

@@ -56,6 +56,11 @@ def notice_alias(salt: str, user_id: str) -> str:
     return f"muster-notice-{_keyed(salt, f'notice {user_id}')}"
 
 
+def phone_id(salt: str, number: str) -> str:
+    """Keyed: there are so few numbers that anybody could try them all."""
+    return _keyed(salt, f"phone {number}")
+
+
 def _keyed(salt: str, text: str) -> str:
     return hmac.new(salt.encode(), text.encode(), "sha256").hexdigest()[:24]
 

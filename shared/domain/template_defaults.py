@@ -97,6 +97,13 @@ It works once{% if expires_at %}, until {expires_at}{% endif %}. If you did not 
 anything: your \
 password stays as it is.
 """,
+    "signal_hello": """\
+Hello {display_name}, good to have you here.
+
+I am the bot that sees newcomers in at {community}, and this is where I can reach you on Signal.
+
+If anything does not work, write to any admin. They are people, and glad to help.
+""",
     "sponsor_arrival": """\
 {% if guest %}{guest}, whom you vouched for,{% else %}Your guest{% endif %} has just arrived. A few words from \
 you will \

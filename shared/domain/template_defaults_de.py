@@ -89,6 +89,13 @@ hier ist der Link, mit dem du ein neues Passwort für {community} wählst:
 Er geht genau einmal{% if expires_at %}, bis {expires_at}{% endif %}. Wenn du ihn nicht angefordert hast, brauchst du \
 nichts zu tun: dein Passwort bleibt, wie es ist.
 """,
+    "signal_hello": """\
+Hallo {display_name}, schön, dass du da bist.
+
+Ich bin der Bot, der bei {community} alle Neuen empfängt, und hier erreiche ich dich auf Signal.
+
+Wenn etwas nicht klappt, schreib jemandem vom Team. Das sind Menschen, die gerne helfen.
+""",
     "sponsor_arrival": """\
 {% if guest %}{guest}, für die oder den du gebürgt hast,{% else %}Dein Gast{% endif %} ist gerade angekommen. Ein paar \
 Worte von dir, und es fühlt sich gleich wie zu Hause an. Danke fürs Mitbringen!

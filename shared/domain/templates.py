@@ -84,6 +84,7 @@ PURPOSES: Mapping[str, Purpose] = {
     "email_recovery": Purpose(
         "Recovery by mail", "when a recovery link is sent", "mail", ("recovery_link", "expires_at")
     ),
+    "signal_hello": Purpose("Hello on Signal", "when the bot has opened a chat with somebody on Signal", "member"),
     "sponsor_arrival": Purpose("Your guest has arrived", "to the sponsor of an invite", "member", ("guest", "rooms")),
 }
 

@@ -89,6 +89,12 @@ def _trials() -> Table:
     return {"template_test": say_it}
 
 
+def _signal() -> Table:
+    from shared.services.signal_chats import open_chat
+
+    return {"signal_room": open_chat}
+
+
 TABLES: Mapping[str, Callable[[], Table]] = {
     "groups": _accounts,
     "invitation": _accounts,
@@ -109,6 +115,7 @@ TABLES: Mapping[str, Callable[[], Table]] = {
     "indoc_expiry": _clock,
     "import": _imports,
     "people": _people,
+    "signal_room": _signal,
 }
 
 

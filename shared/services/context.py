@@ -42,7 +42,9 @@ class Terms(Struct, frozen=True):
 class Policy(Struct, frozen=True):
     """The community's own choices, from the settings. `membership`: "invite", or "join" where the bot is an
     admin of the homeserver and members are joined at once. `protected`: Matrix ids that no plan removes. `bot`: its
-    Matrix id. `proactive_a_day`: see `shared.services.limits`. `assistant`: None while there is none."""
+    Matrix id. `proactive_a_day`: see `shared.services.limits`. `assistant`: None while there is none. `signal_room`:
+    its management room with the Signal bridge, whose bot is `signal_bot`. `phone_region`: the country of a number
+    that names none."""
 
     domain: str
     indoc: str = ""
@@ -70,6 +72,9 @@ class Policy(Struct, frozen=True):
     bot: str = ""
     proactive_a_day: int = 3
     assistant: Terms | None = None
+    signal_room: str = ""
+    signal_bot: str = ""
+    phone_region: str = ""
 
     def sync_every(self, source: str) -> float:
         """Seconds from one sync of a source to the next."""

@@ -43,6 +43,8 @@ async def traces(ports: Ports, onboarding_id: str) -> Traces:
     letters = await _found(documents, "letters", "step", steps)
     people = sorted({onboarding.matrix_id, *(str(letter.data["matrix_id"]) for letter in letters)} - {""})
     letters += await _found(documents, "letters", "matrix_id", people)
+    chats = await _found(documents, "signal", "account_pk", [onboarding.account_pk])
+    people = sorted({*people, *(str(chat.data["puppet"]) for chat in chats)} - {""})
     jobs = await _any(documents, "jobs", "matrix_id", people)
     jobs += await _any(documents, "jobs", "account_pk", [onboarding.account_pk])
     stays = await _any(documents, "indoc", "matrix_id", people)
@@ -66,6 +68,7 @@ async def traces(ports: Ports, onboarding_id: str) -> Traces:
         *await _there(
             documents, [path for person in people for path in (ids.direct_path(person), ids.notice_path(person))]
         ),
+        *[item.path for item in chats],
         *await _any(documents, "user_requests", "account_pk", [onboarding.account_pk]),
         *await _any(documents, "events", "onboarding", [onboarding.id]),
         *await _audited(documents, onboarding, [*people, *(path.partition("/")[2] for path in invites)], steps),

@@ -12,7 +12,9 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 from msgspec import Struct
+from msgspec.structs import replace
 
+from shared.domain.bridges import bridge_of
 from shared.domain.cache import Memberships
 from shared.domain.cached_rooms import RoomRow
 from shared.domain.cached_users import UserRow
@@ -26,7 +28,7 @@ FOR_NAMES = 2
 
 
 class Resident(Struct, frozen=True):
-    """`kept`: why nobody takes them out here."""
+    """`kept`: why nobody takes them out here. `bridge`: by which they come, "" of who is on Matrix."""
 
     matrix_id: str
     membership: str
@@ -35,6 +37,7 @@ class Resident(Struct, frozen=True):
     username: str = ""
     name: str = ""
     kept: str = ""
+    bridge: str = ""
 
 
 class Page(Struct, frozen=True):
@@ -92,10 +95,11 @@ def _after(found: Sequence[str], cursor: str | None) -> int:
 def _resident(
     ports: Ports, who: str, row: RoomRow, where: Memberships, states: Mapping[str, str], account: UserRow | None
 ) -> Resident:
-    plain = Resident(who, states[who], row.power_of(who), kept=_kept(ports, who, row, where.sync.bot))
+    kept, bridge = _kept(ports, who, row, where.sync.bot), bridge_of(who, ports.policy.puppets)
+    plain = Resident(who, states[who], row.power_of(who), kept=kept, bridge=bridge)
     if account is None:
         return plain
-    return Resident(who, plain.membership, plain.power, account.pk, account.username, account.name, plain.kept)
+    return replace(plain, pk=account.pk, username=account.username, name=account.name)
 
 
 def _kept(ports: Ports, who: str, row: RoomRow, bot: str) -> str:

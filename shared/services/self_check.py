@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from shared.domain.errors import MusterError, Refused
 from shared.ports import Chat, Finding, Put
-from shared.services import breakers, cache_check, device_watch, watch_check
+from shared.services import breakers, cache_check, device_watch, signal_bridge, watch_check
 from shared.services.context import Policy, Ports, log
 from shared.services.enroll import LAST_WEBHOOK
 from shared.services.managed import room_id_of
@@ -27,6 +27,7 @@ async def self_check(ports: Ports, problems: Sequence[str], where: str = "") -> 
         "matrix": _matrix,
         "matrix device": _device,
         "matrix sync device": watch_check.seen,
+        signal_bridge.CHECK: signal_bridge.check,
         "cache": cache_check.check,
         "neighbours": _neighbours,
         "sweep": lambda p: _sweep(p, where),

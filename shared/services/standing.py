@@ -9,6 +9,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from shared.domain import ids, members
+from shared.domain.bridges import bridge_of
 from shared.domain.errors import Limited, Unreachable
 from shared.domain.invites import Invite
 from shared.domain.members import MatrixIdentity
@@ -33,14 +34,16 @@ class Who(Struct, frozen=True):
 
 
 class Standing(Struct, frozen=True):
-    """`matrix`: the id that is theirs, or would be used. `age_seconds`: of the account, where it is not live.
-    `invite`: that by which they came, whose sponsor vouched for them."""
+    """`matrix`: the id that is theirs, or would be used; `bridge`: by which that comes, "" where it is no puppet's.
+    `age_seconds`: of the account, where it is not live. `invite`: that by which they came, whose sponsor vouched for
+    them."""
 
     who: Who
     matrix: MatrixIdentity
     onboarding: Onboarding | None
     age_seconds: float | None = None
     invite: Invite | None = None
+    bridge: str = ""
 
 
 async def standing(ports: Ports, pk: int) -> Standing:
@@ -48,8 +51,10 @@ async def standing(ports: Ports, pk: int) -> Standing:
     who, age = await _who(ports, pk)
     found = await ONBOARDINGS.find(ports.documents, who.onboarding)
     onboarding = found.record if found else None
+    matrix = await _matrix(ports, who, onboarding)
     invite = await INVITES.find(ports.documents, onboarding.invite) if onboarding and onboarding.invite else None
-    return Standing(who, await _matrix(ports, who, onboarding), onboarding, age, invite.record if invite else None)
+    bridge = bridge_of(matrix.matrix_id, ports.policy.puppets)
+    return Standing(who, matrix, onboarding, age, invite.record if invite else None, bridge)
 
 
 async def _who(ports: Ports, pk: int) -> tuple[Who, float | None]:

@@ -19,6 +19,7 @@ from tests.contracts.assistant_server import AssistantServer, serving, settings_
 
 pytestmark = pytest.mark.timeout(120)
 PARSED = """async (texts) => { const { parse } = await import("/introduction.js"); return texts.map((text) => parse(text)); }"""
+JOB = {"job": {"id": "job_1"}}
 PROVOKED = "Failed to load resource"
 """What the browser says of the failures that a test provokes."""
 
@@ -326,6 +327,50 @@ def test_a_member(open_page: Open, stack: Stack, choir: dict[str, Any], width: i
     page.get_by_role("button", name="Activate").click()
     expect(page.get_by_text("active", exact=True)).to_be_visible()
     assert page.evaluate(STORED) == "[{},{}]"
+
+
+@both
+def test_on_signal(open_page: Open, stack: Stack, width: int) -> None:
+    """An odd number is refused at its field; without a bridge that is said; with one a press opens a chat, once; while it
+    is being opened, when it failed and once it is there the page says so."""
+    pk = api(stack.env, "POST", "/api/users", json={"first_name": "Sia", "username": f"sia{width}"})["user"]["pk"]
+    page = open_page(width, f"#/people/{pk}", expected=PROVOKED)
+    with_key(page, stack.env)
+    expect(page.get_by_text("no Signal bridge is set up")).to_be_visible()
+    page.locator("summary", has_text=re.compile("^Change$")).click()
+    page.get_by_label("Signal number").fill("0170 1234567")
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.get_by_text("this number lacks its country's code; expected a number such as")).to_be_visible()
+    expect(page.get_by_label("Signal number")).to_be_focused()
+    page.get_by_label("Signal number").fill("+49 (0)170 1234567")
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.get_by_text("Their number is +491701234567.")).to_be_visible()
+
+    said = api(stack.env, "GET", f"/api/users/{pk}/signal") | {"set_up": True}
+    page.route("**/signal", lambda route: route.fulfill(json=said if route.request.method == "GET" else JOB))
+    page.goto(f"{stack.env['PUBLIC_URL']}/#/more")
+    page.goto(f"{stack.env['PUBLIC_URL']}/#/people/{pk}")
+    expect(page.get_by_text("The bot opens a chat with +491701234567")).to_be_visible()
+    looked_at(page)
+    begun = posted(page, "/signal")
+    page.get_by_role("button", name="Write to them on Signal").dblclick()
+    page.wait_for_url("**/#/jobs/job_1")
+    assert len(begun) == 1
+    for state, words_ in (
+        ("waiting", "A chat with them is being opened."),
+        ("failed", "A chat with them could not be opened."),
+    ):
+        said |= {"job": "job_1", "state": state}
+        page.goto(f"{stack.env['PUBLIC_URL']}/#/people/{pk}")
+        expect(page.get_by_text(words_)).to_be_visible()
+        expect(page.get_by_role("button", name="Try again")).to_have_count(int(state == "failed"))
+        page.goto(f"{stack.env['PUBLIC_URL']}/#/more")
+    said |= {"state": "done", "room_id": "!chat:muster.test", "bridge": "Signal", "name": "Sia <b>"}
+    said |= {"matrix_id": f"@signal_{'0a1b2c3d-' * 4}:muster.test"}
+    page.goto(f"{stack.env['PUBLIC_URL']}/#/people/{pk}")
+    expect(page.get_by_text("Sia <b>")).to_be_visible()
+    expect(page.get_by_text("by Signal")).to_be_visible()
+    looked_at(page)
 
 
 def test_a_part_that_fails(open_page: Open, stack: Stack) -> None:

@@ -56,6 +56,10 @@ class World(Protocol):
         ...
 
     async def join(self, user_id: str, room_id: str) -> None: ...
+    async def invite(self, user_id: str, room_id: str) -> None:
+        """That user invites the bot."""
+        ...
+
     async def rename(self, user_id: str, room_id: str) -> None:
         """A new display name, with which their membership is written anew."""
         ...
@@ -115,6 +119,9 @@ class FakeWorld:
 
     async def join(self, user_id: str, room_id: str) -> None:
         self.fake.join(user_id, room_id)
+
+    async def invite(self, user_id: str, room_id: str) -> None:
+        self.fake.homes[room_id].put(self.bot, "invite", 0)
 
     async def rename(self, user_id: str, room_id: str) -> None:
         self.fake.rename(user_id, room_id)
@@ -207,6 +214,9 @@ class SynapseWorld:
 
     async def join(self, user_id: str, room_id: str) -> None:
         await self.call("POST", "join", room_id, by=user_id, body={})
+
+    async def invite(self, user_id: str, room_id: str) -> None:
+        await self.call("POST", "rooms", room_id, "invite", by=user_id, body={"user_id": self.bot})
 
     async def rename(self, user_id: str, room_id: str) -> None:
         body = {"membership": "join", "displayname": f"Renamed {next(_numbers)}"}

@@ -308,6 +308,35 @@ async def test_a_sent_message_is_found_behind_a_hundred_others(world: World) -> 
     assert await world.chat.find_sent(room, "x.step", mark) == event
 
 
+async def test_what_somebody_has_said_behind_an_event(world: World) -> None:
+    """What the bridge's bot answers is read from our question on: its own words alone, oldest first, and no others'."""
+    room, other, third = await world.room(), await world.user(), await world.user()
+    for user in (other, third):
+        await world.join(user, room)
+    await world.say(other, room, {"body": "before"})
+    asked = await world.chat.send(room, text("start-chat"), fresh("t"))
+    assert await world.chat.said_after(room, asked, other) == []
+    for user, body in ((other, "one"), (third, "not this"), (other, "two")):
+        await world.say(user, room, {"body": body})
+    await world.chat.send(room, text("nor this"), fresh("t"))
+    assert [content["body"] for content in await world.chat.said_after(room, asked, other)] == ["one", "two"]
+    with pytest.raises(NotFound):
+        await world.chat.said_after(room, "$nothing", other)
+
+
+async def test_the_bot_enters_a_room_that_it_is_invited_to(world: World) -> None:
+    """The room of a chat on Signal is made by the bridge, which invites the bot: it accepts, and again is fine."""
+    other = await world.user()
+    room = await world.room(by=other, public=False, bot_inside=False)
+    assert await refused(world.chat.accept(room)) == "M_FORBIDDEN"
+    await world.invite(other, room)
+    for _ in range(2):
+        await world.chat.accept(room)
+    said = await world.chat.membership(room, world.bot)
+    assert said
+    assert said.state == "join"
+
+
 # ------------------------------------------------------------------ direct rooms
 
 

@@ -88,6 +88,8 @@ CALLS: dict[str, Callable[[MatrixChat], Awaitable[Any]]] = {
     "is_encrypted": lambda chat: chat.is_encrypted(ROOM),
     "send": lambda chat: chat.send(ROOM, {"msgtype": "m.text", "body": "x"}, "t"),
     "find_sent": lambda chat: chat.find_sent(ROOM, "k", "v"),
+    "said_after": lambda chat: chat.said_after(ROOM, "$1", MEMBER),
+    "accept": lambda chat: chat.accept(ROOM),
     "create_direct_room": lambda chat: chat.create_direct_room("a", MEMBER, "Hello"),
     "invite_directly": lambda chat: chat.invite_directly(ROOM, MEMBER),
     "joined_rooms": lambda chat: chat.joined_rooms(),
@@ -186,6 +188,7 @@ ONE_CALL = {
     "is_encrypted": b'{"algorithm": "m.megolm.v1.aes-sha2"}',
     "send": b'{"event_id": "$1"}',
     "find_sent": b'{"chunk": [], "start": "s"}',
+    "accept": b'{"room_id": "!room:x.test"}',
     "create_direct_room": b'{"room_id": "!room:x.test"}',
     "invite_directly": b'{"event_id": "$1"}',
     "joined_rooms": b'{"joined_rooms": []}',
@@ -222,6 +225,18 @@ async def test_one_connection_is_kept() -> None:
         for _ in range(5):
             await chat.invite(ROOM, MEMBER)
     assert (len(server.requests), server.connections) == (5, 1)
+
+
+async def test_what_was_said_costs_two_calls() -> None:
+    """And an answer without its parts is none."""
+    server = Server(lambda _: (200, b'{"end": "t1", "chunk": []}'))
+    async with talking_to(server) as chat:
+        assert await chat.said_after(ROOM, "$1", MEMBER) == []
+    assert len(server.requests) == 2
+    for said in (b'{"chunk": []}', b'{"end": "t1"}'):
+        async with talking_to(Server(lambda _, said=said: (200, said))) as chat:  # type: ignore[misc]
+            with pytest.raises(Unreachable):
+                await chat.said_after(ROOM, "$1", MEMBER)
 
 
 async def test_a_message_is_looked_for_in_two_pages_at_most() -> None:

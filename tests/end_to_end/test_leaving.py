@@ -1,9 +1,11 @@
-"""Leaving, on a real homeserver and a real store: told and removed, off-boarded, nudged and removed by the clock."""
+"""Leaving, on a real homeserver and a real store: told and removed, off-boarded, nudged and removed by the clock. And
+coming by Signal, which needs such a stack too."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -12,6 +14,7 @@ import pytest
 from local.stack import Stack
 from local.surroundings import given
 from tests.end_to_end.conftest import SQLITE, Enroll, MakeMember
+from tests.end_to_end.signal_bot import ALIAS, signal_bot
 from tests.end_to_end.test_main_job import authentik, matrix, membership, onboarding, until
 
 pytestmark = pytest.mark.stack
@@ -26,6 +29,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     if os.environ.get("ADMIN_API_KEY") and os.environ.get("PUBLIC_URL"):
         pytest.skip("the stack that is given has a clock of its own")
     settings = {"MUSTER_FREE_PORTS": "1", "INDOC_CLOCK": "on", **SECONDS, **SQLITE}
+    settings["MATRIX_SIGNAL_BRIDGE_ROOM_ID"] = ALIAS
     with Stack(tmp_path_factory.mktemp("clock"), given(os.environ) | settings) as started:
         yield started
 
@@ -116,3 +120,55 @@ async def test_nudged_then_removed(stack: Stack, api: httpx.AsyncClient, member:
     assert (mentions.count(ada.user_id), mentions.count(bob.user_id), len(kicks)) == (1, 0, 1)
     assert kicks[0] - nudged >= 0.004 * 3_600_000 * 0.9
     assert await membership(stack, indoc, bob.user_id) == "join"
+
+
+ADA, BOB, CLEO = "+491701234567", "+4915112345678", "+442079460958"
+
+
+async def signal_checks(api: httpx.AsyncClient) -> list[Json]:
+    return [item for item in (await api.get("/api/self-check")).json()["items"] if item["name"] == "signal bridge"]
+
+
+async def test_written_to_on_signal(stack: Stack, api: httpx.AsyncClient) -> None:
+    """By number, through a bridge's bot that answers as mautrix-signal does: a room with the puppet and one hello; who is
+    not on Signal is said so; an answer that comes late is waited for; asked again there is one room and one hello."""
+
+    async def asked(name: str, number: str) -> tuple[int, str]:
+        made = await api.post("/api/users", json={"first_name": name, "signal_number": number, "send_welcome": False})
+        pk = made.json()["user"]["pk"]
+        return pk, (await api.post(f"/api/users/{pk}/signal")).json()["job"]["id"]
+
+    async def job(name: str) -> Json:
+        found: Json = (await api.get(f"/api/jobs/{name}")).json()
+        return found
+
+    async def job_ended(name: str) -> Json:
+        found: Json = await until(lambda: job(name), lambda it: it["state"] in ("done", "failed"), 90)
+        return found["items"][0]  # type: ignore[no-any-return]
+
+    assert [check["ok"] for check in await signal_checks(api)] == [False]
+    async with signal_bot(stack, {ADA: "Ada L.", CLEO: "Cleo"}) as bot:
+        [check] = await signal_checks(api)
+        assert check["ok"], check
+        (ada, first), (_, unknown) = await asked("Ada", "0049 170 1234567"), await asked("Bob", BOB)
+        done, refused = await job_ended(first), await job_ended(unknown)
+        puppet, room = bot.bridge.puppet_of(ADA), bot.bridge.rooms[ADA]
+        assert (done["state"], done["result"]["room_id"], done["result"]["matrix_id"]) == ("done", room, puppet)
+        [hello] = await bot.said(puppet, room)
+        assert (hello["sender"], hello["content"]["body"][:9]) == (stack.env["MATRIX_USER_ID"], "Hello Ada")
+        assert (refused["state"], "nobody on Signal" in refused["cause"]) == ("failed", True)
+        assert refused["fix"]
+        again = await job_ended((await api.post(f"/api/users/{ada}/signal")).json()["job"]["id"])
+        assert (again["state"], again["result"]["room_id"]) == ("done", room)
+        assert len(await bot.said(puppet, room)) == 1
+        bot.open.clear()
+        _, late = await asked("Cleo", CLEO)
+        await until(lambda: job(late), lambda it: it["items"][0]["attempts"] > 2)
+        assert CLEO not in bot.bridge.rooms
+        bot.open.set()
+        assert (await job_ended(late))["result"]["room_id"] == bot.bridge.rooms[CLEO]
+        assert bot.bridge.asked == [ADA, BOB, CLEO]
+    shown = (await api.get(f"/api/users/{ada}/signal")).json()
+    assert (shown["number"], shown["bridge"], shown["room_id"], shown["state"]) == (ADA, "Signal", room, "done")
+    log = (Path(stack.env["MUSTER_DATA_DIR"]) / "logs" / "app.log").read_text()
+    assert not [number for number in (ADA, BOB, CLEO) if number[1:] in log]

@@ -247,6 +247,22 @@ class FakeChat:
         return None
 
     @_port
+    async def said_after(self, room_id: str, event_id: str, sender: str) -> list[Data]:
+        events = self._inside(room_id).events
+        places = [at for at, event in enumerate(events) if event["event_id"] == event_id]
+        if not places:
+            raise NotFound("the homeserver refused: Event not found. (M_NOT_FOUND)")
+        theirs = [event["content"] for event in events[places[0] + 1 :] if event["sender"] == sender]
+        return [dict(content) for content in theirs[:100]]
+
+    @_port
+    async def accept(self, room_id: str) -> None:
+        room = self.homes.get(room_id)
+        if room is None or (room.members.get(self.user_id) not in ("invite", "join") and room.join_rule != "public"):
+            raise _forbidden("You are not invited to this room.")
+        room.put(self.user_id, "join", self._ms())
+
+    @_port
     async def create_direct_room(
         self, alias_localpart: str, invitee: str, name: str, *, encrypted: bool = False
     ) -> str:

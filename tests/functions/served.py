@@ -45,7 +45,7 @@ DIRECTORY_READS = set(
 )
 CHAT_READS = set(
     "whoami resolve membership has_profile power is_encrypted find_sent joined_rooms room rooms rooms_of direct_rooms "
-    "residents joined_among levels entry may_join_members unlimited members check".split()
+    "residents joined_among levels entry may_join_members unlimited members said_after check".split()
 )
 
 

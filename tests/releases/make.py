@@ -46,6 +46,7 @@ from shared.services import (
     plans,
     reader,
     reasons,
+    signal_jobs,
     sponsors,
     sync,
     sync_requests,
@@ -56,6 +57,7 @@ from shared.services.context import Terms
 from shared.services.removals import Words
 from shared.services.resume import LEASE, LEASE_FOR
 from shared.services.self_check import self_check
+from tests.fakes.signal_bridge import bridged
 from tests.fakes.task_queue import FakeTaskQueue
 from tests.shared.services.test_encryption import PICKLE_KEY, keys, sealing
 from tests.world import ADMIN, DOMAIN, World
@@ -169,6 +171,19 @@ async def by_a_bundle(world: World) -> None:
     await plan_apply.undo(world, ADMIN, plan.id, None)
 
 
+async def on_signal(world: World) -> None:
+    """A chat that the bridge has opened, and one that it has not answered for yet."""
+    bridge = bridged(world, {"+491701234567": "Jon"})
+    for number in ("+491701234567", "+4915112345678"):
+        wanted = new_users.Wanted("Jon", attributes={"signal_number": number})
+        made = await new_users.create(world, ADMIN, wanted)
+        await signal_jobs.start(world, ADMIN, made.account.pk)
+        await world.work()
+        await bridge.work()
+        world.pause(seconds=5)
+    await world.work()
+
+
 async def an_outage(world: World) -> None:
     """The homeserver is down while somebody comes in, and a sweep is under way."""
     await world.member("finn")
@@ -241,6 +256,7 @@ STORIES: tuple[Callable[[World], Awaitable[None]], ...] = (
     by_a_bundle,
     shown_out,
     worded,
+    on_signal,
     an_outage,
     cached,
     suggested,

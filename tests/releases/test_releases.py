@@ -34,6 +34,7 @@ from shared.domain.plans import Plan
 from shared.domain.records import Record
 from shared.domain.removals import RemovalReason
 from shared.domain.replies import Reply
+from shared.domain.signal_chats import SignalChat, Turn
 from shared.domain.sponsors import SponsorPause
 from shared.domain.suggestions import Month, Suggested
 from shared.domain.syncs import Sync
@@ -75,6 +76,8 @@ RECORDS: dict[str, type[Record]] = {
     r"replies/[^/]+": Reply,
     r"to_device/[^/]+": Unopened,
     r"installation/reader": Position,
+    r"installation/signal_turn": Turn,
+    r"signal/[^/]+": SignalChat,
     r"user_requests/[^/]+": Request,
     r"syncs/[^/]+": Sync,
     r"bundles/[^/]+": Bundle,

@@ -16,6 +16,7 @@ export const ACTS = {
   "user.recovery": "made a recovery link for",
   "user.delete": "deleted the account of",
   "user.offboard": "began to take out of the community:",
+  "user.signal": "wrote on Signal to",
   "user.bundle.take": "took a bundle from",
   "matrix_id.vouch": "named the Matrix id of",
   "member.forget": "deleted what was kept of",
@@ -51,7 +52,7 @@ export const ACTS = {
 };
 
 // What Muster itself did, step by step.
-export const STEP_ACTS = ["room", "level", "removal", "groups", "activate", "deactivate", "invitation", "hello", "welcome", "sponsor_note", "indoc_farewell", "indoc_removal", "import"];
+export const STEP_ACTS = ["room", "level", "removal", "groups", "activate", "deactivate", "invitation", "hello", "welcome", "sponsor_note", "indoc_farewell", "indoc_removal", "import", "signal_room"];
 export const actInWords = (action) => (action.startsWith("step.") ? capital(kindInWords(action.slice(5))) : capital((ACTS[action] || action).replace(/(:| of| for| at|,)+$/, "")));
 
 const OUTCOMES = { done: "", failed: ": failed", skipped: ": skipped", waiting: ": waits", scheduled: ": to be tried again", pending: ": waits" };

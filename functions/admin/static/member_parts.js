@@ -2,6 +2,7 @@
 import { del, get, post } from "./api.js";
 import { sentenceOf } from "./audit_words.js";
 import { button, chip, drafts, field, fill, h, mark, once, refused, say, twice } from "./dom.js";
+import { JOB_STATES } from "./job.js";
 import { bundleInWords, bundlePicker, named } from "./grants.js";
 import { namer, picker } from "./rooms.js";
 import { tick } from "./user_form.js";
@@ -32,11 +33,11 @@ export async function rooms(about) {
 const BY = { admin: "named by an admin", username: "from their username" };
 
 export function onboarding(about) {
-  const { standing: { matrix_id: id, matrix_id_given_by: by, matrix_problem: why, onboarding: one, live, age_seconds: age, invite, sponsor } } = about;
+  const { standing: { matrix_id: id, matrix_id_given_by: by, matrix_problem: why, onboarding: one, live, age_seconds: age, bridge, invite, sponsor } } = about;
   return [
     !live && h("p", { class: "quiet" }, `As of ${relative(Date.now() - age * 1000)}: Authentik does not answer.`),
     h("dl", { class: "facts" },
-      h("dt", {}, "Matrix id"), h("dd", {}, id ? [h("code", {}, id), h("span", { class: "quiet" }, ` · ${BY[by]}${one || by === "admin" ? "" : ": would be used"}`)] : `not known: ${why}`),
+      h("dt", {}, "Matrix id"), h("dd", {}, id ? [h("code", {}, id), h("span", { class: "quiet" }, ` · ${BY[by]}${one || by === "admin" ? "" : ": would be used"}`), bridge && [" ", chip("plain", `by ${bridge}`)]] : `not known: ${why}`),
       h("dt", {}, "Onboarding"), h("dd", {}, one ? [h("a", { href: `#/onboardings/${one.id}` }, "Step by step"), " ", chip(one.state), h("span", { class: "quiet" }, " begun ", when(one.created_at), one.hold === "pending" && ` · ${one.hold_reason}`)] : "none yet"),
       invite && [h("dt", {}, "Vouched for by"), h("dd", {}, sponsor || "nobody", h("span", { class: "quiet" }, " · ", h("a", { href: `#/invites/${encodeURIComponent(invite)}` }, "the invite")))]),
     h("details", { open: !id || Boolean(drafts.find(`onboard.${about.pk}`)) }, h("summary", {}, one ? "Give more rooms or bundles, or name their Matrix id" : "Bring them in"), bringing(about)),
@@ -89,6 +90,33 @@ function bringing(about) {
   }
 
   return form;
+}
+
+// ---- Signal
+
+// By the number of their account: one button, and how far it has come.
+export async function signal(about) {
+  const path = `${about.path}/signal`;
+  const it = await get(path, { signal: about.signal });
+  if (!it.set_up) return h("p", { class: "quiet" }, it.number ? `Their number is ${it.number}. ` : "", "Nobody can be written to on Signal here: no Signal bridge is set up.");
+  if (it.problem) return h("p", {}, `The Signal number of their account cannot be used: ${it.problem}. Change it under Account.`);
+  if (!it.number) return h("p", { class: "quiet" }, "No Signal number is known of them: enter it under Account, then they can be written to.");
+  const job = it.job && [h("a", { href: `#/jobs/${encodeURIComponent(it.job)}` }, it.state === "failed" ? "What went wrong" : "How it went"), " ", chip(it.state, JOB_STATES[it.state])];
+  const open = it.room_id && it.state !== "failed";
+  const moving = ["running", "waiting"].includes(it.state);
+  const trouble = h("div", {});
+  const key = crypto.randomUUID();
+  const write = async () => {
+    const { job: begun } = await post(path, {}, { key });
+    say("It has begun.");
+    if (!about.signal.aborted) location.hash = `#/jobs/${begun.id}`;
+  };
+  const press = button(it.state === "failed" ? "Try again" : "Write to them on Signal", () => once(press, write, trouble));
+  return [
+    h("p", {}, open ? ["The bot has a chat with them there", it.name && [", as ", h("strong", {}, it.name)], ". "] : moving ? "A chat with them is being opened. " : it.state === "failed" ? "A chat with them could not be opened. " : ["The bot opens a chat with ", h("span", { class: "number" }, it.number), " and says hello there. "], job),
+    open && h("p", { class: "quiet" }, h("code", {}, it.matrix_id), ` · by ${it.bridge || "a bridge"}`),
+    trouble, !open && !moving && h("p", { class: "actions" }, press),
+  ];
 }
 
 // ---- bundles

@@ -64,7 +64,7 @@ export function userForm({ draft = {}, changed = () => {}, signal }) {
   const element = h("div", {}, pasting,
     h("div", { class: "two" }, labelled("first_name"), labelled("last_name"), labelled("email"), labelled("username", "Left empty, it is one that can be said aloud, from the first name."), labelled("organization"), labelled("invited_by")),
     labelled("interests"), suit.element, rooms.element, own.element, more.element,
-    h("div", { class: "two" }, labelled("signal_number"), labelled("matrix_id", "Only if they have one under another name.")),
+    h("div", { class: "two" }, labelled("signal_number", "With its country's code, such as +49 170 1234567."), labelled("matrix_id", "Only if they have one under another name.")),
     labelled("intro", "Kept with their account, for the admins."),
     h("fieldset", { class: "field" }, h("legend", {}, "On the way"), welcome.element, stay.element));
   const values = () => ({

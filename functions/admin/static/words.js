@@ -42,6 +42,7 @@ export const WAITS = {
   room: "the room",
   target: "a room of theirs",
   limit: "a day on which they got fewer messages",
+  bridge: "the bridge to answer",
   matrix: "Matrix, which is down",
   authentik: "Authentik, which is down",
 };
@@ -61,6 +62,7 @@ export const STEPS = {
   removal_message: "Message to them",
   removal: "Remove from",
   template_test: "A message to try",
+  signal_room: "Chat on Signal",
 };
 const ORDER = Object.keys(STEPS);
 

@@ -60,6 +60,8 @@ run "everything" {
     matrix_indoc_room_id     = "#indoc:example.org"
     matrix_default_rooms     = ["#news:example.org", "!abc:example.org"]
     matrix_puppets           = ["@signal_"]
+    matrix_signal_bridge_bot = "@signalbot:example.org"
+    phone_default_region     = "DE"
     matrix_ca_bundle         = "/etc/ssl/b.pem"
     matrix_membership        = "join"
     matrix_enable_encryption = true
@@ -78,6 +80,8 @@ run "everything" {
     assistant_url            = "https://models.example.org/v1"
     assistant_model          = "small-model"
     cost_prices              = { reads = 0.5 }
+
+    matrix_signal_bridge_room_id = "!signal:example.org"
   }
 
   assert {
@@ -123,6 +127,7 @@ run "mistakes" {
     matrix_indoc_room_id    = "indoc"
     matrix_default_rooms    = ["news"]
     matrix_puppets          = ["signal"]
+    phone_default_region    = "Germany"
     matrix_ca_bundle        = "ca.pem"
     matrix_membership       = "kick"
     indoc_nudge_hours       = 0
@@ -132,6 +137,9 @@ run "mistakes" {
     recommend_min_score     = -1
     recommend_max_score     = 101
     cost_prices             = { "a b" = 1 }
+
+    matrix_signal_bridge_room_id = "signal"
+    matrix_signal_bridge_bot     = "signalbot"
   }
 
   expect_failures = [
@@ -141,6 +149,7 @@ run "mistakes" {
     var.matrix_user_id, var.matrix_domain, var.matrix_indoc_room_id, var.matrix_default_rooms, var.matrix_puppets,
     var.matrix_ca_bundle, var.welcome_delay_seconds, var.authentik_default_group, var.authentik_client_id,
     var.admin_group, var.cost_prices, var.indoc_nudge_hours, var.indoc_remove_hours, var.protected_members,
-    var.recommend_min_score, var.recommend_max_score, var.matrix_membership,
+    var.recommend_min_score, var.recommend_max_score, var.matrix_membership, var.phone_default_region,
+    var.matrix_signal_bridge_room_id, var.matrix_signal_bridge_bot,
   ]
 }

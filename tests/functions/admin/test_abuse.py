@@ -157,6 +157,7 @@ KNOWN: dict[str, set[str]] = {
     "/api/users/2/onboard": {"POST"},
     "/api/users/2/offboard": {"POST"},
     "/api/users/2/standing": {"GET"},
+    "/api/users/2/signal": {"GET", "POST"},
     "/api/groups": {"GET"},
     "/api/users/2/bundles/bundle_x": {"DELETE"},
     "/api/onboardings": {"GET"},

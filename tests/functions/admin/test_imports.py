@@ -54,7 +54,7 @@ async def test_from_a_file_to_members(service: Service, world: World) -> None:
     ada, _, cleo, dora, emil = done["items"]
     account = (await service.api("GET", f"/api/users/{ada['id']}")).json()
     assert (account["username"], account["groups"]) == (ada["username"], ["staff"])
-    assert account["attributes"]["signal_number"] == "+49 30 1234"
+    assert account["attributes"]["signal_number"] == "+49301234"
     onboarding = (await service.api("GET", f"/api/onboardings/{ada['onboarding']}")).json()
     assert onboarding["member"]["matrix_id"] == "@ada:b.test"
     assert ("welcome" in onboarding["steps"]) is True

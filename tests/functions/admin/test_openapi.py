@@ -37,6 +37,8 @@ POST /api/users/{pk}/onboard
 POST /api/users/{pk}/offboard
 DELETE /api/users/{pk}/bundles/{bundle_id}
 GET /api/users/{pk}/standing
+GET /api/users/{pk}/signal
+POST /api/users/{pk}/signal
 GET /api/groups
 GET /api/onboardings
 GET /api/onboardings/{onboarding_id}
@@ -125,7 +127,8 @@ FIELDS = {
     "Introduced": "introduction",
     "UserMade": "user onboarding recovery_link temporary_password secret_shown",
     "GroupOut": "id name members grantable why",
-    "StandingOut": "matrix_id matrix_id_given_by matrix_problem onboarding live age_seconds",
+    "StandingOut": "matrix_id matrix_id_given_by matrix_problem onboarding live age_seconds bridge",
+    "SignalOut": "set_up number problem room_id matrix_id bridge name opened_at job state",
     "Onboard": "matrix_id rooms bundles skip_indoc_removal send_welcome",
     "OnboardingOut": "id state member source personal_line steps created_at finished_at",
     "OnboardingWithReplies": "id state member source steps replies created_at finished_at",
@@ -135,7 +138,7 @@ FIELDS = {
     "Skip": "step reason",
     "ListedRoom": "room_id name topic alias encrypted members bot_power invite_power remove_power needs invited",
     "RoomDetail": "room_id needs live bot domain in_spaces entered_by",
-    "RoomMember": "matrix_id membership power pk username name kept",
+    "RoomMember": "matrix_id membership power pk username name kept bridge",
     "RoomsInvite": "matrix_id matrix_ids rooms",
     "RoomsRemove": "matrix_id matrix_ids rooms reason template message message_required",
     "Bulk": "act pks filter group rooms count",
@@ -185,6 +188,7 @@ MAKING = (
     "POST /api/invites/batch",
     "POST /api/users",
     "POST /api/users/{pk}/offboard",
+    "POST /api/users/{pk}/signal",
     "POST /api/users/bulk",
     "POST /api/imports",
     "POST /api/bundles",

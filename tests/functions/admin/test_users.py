@@ -26,7 +26,7 @@ FULL: dict[str, Any] = {
     "matrix_id": "@jose:fake.test",
     "organization": "The Boats",
     "intro": "Likes\nboats",
-    "signal_number": "+15550100",
+    "signal_number": "+15550100123",
     "invited_by": "ada",
     "skip_indoc_removal": True,
     "send_welcome": False,

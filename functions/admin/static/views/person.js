@@ -22,7 +22,7 @@ export async function show(place, { id, signal }) {
   about.head = h("div", { class: "head" });
   fill(place, about.head,
     part(about, "Account", ["account"], account), part(about, "Their way in", ["account"], access),
-    part(about, "Matrix and onboarding", ["standing"], parts.onboarding), part(about, "Rooms", ["standing"], parts.rooms),
+    part(about, "Matrix and onboarding", ["standing"], parts.onboarding), part(about, "Rooms", ["standing"], parts.rooms), part(about, "Signal", [], parts.signal),
     part(about, "Groups", ["account"], groups), part(about, "Bundles", ["standing"], parts.bundles),
     part(about, "What was done to them", [], parts.audit), part(about, "Leaving", [], leaving));
   heading(about);
@@ -61,7 +61,7 @@ function part(about, title, needs, draw) {
 async function again(about, names) {
   for (const name of names) about.asked[name] = null;
   await Promise.all(Object.values(about.parts).filter(({ needs }) => needs.some((each) => names.includes(each))).map(({ reading }) => reading()));
-  await about.parts["What was done to them"].reading();
+  await Promise.all(["Signal", "What was done to them"].map((title) => about.parts[title].reading()));
 }
 
 function heading(about) {
@@ -142,6 +142,7 @@ function form(about) {
       await about.again("account", "standing");
       return about.head.querySelector("h1").focus();
     } catch (error) {
+      for (const each of error.errors || []) each.field = each.field.replace(/^attributes\./, "");
       return refused(element, error, trouble);
     }
   }

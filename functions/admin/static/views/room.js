@@ -117,7 +117,7 @@ function members(place, room, signal) {
   function row(one) {
     const name = one.name || one.matrix_id;
     if (!one.kept) seen.set(one.matrix_id, name);
-    const more = [one.name && h("span", { class: "quiet" }, ` · ${one.matrix_id}`), one.membership === "invite" && [" ", chip("waiting", "invited")], one.power > 0 && h("span", { class: "quiet" }, one.power >= 2 ** 53 ? " · made the room" : ` · power ${one.power}`)];
+    const more = [one.name && h("span", { class: "quiet" }, ` · ${one.matrix_id}`), one.bridge && [" ", chip("plain", `by ${one.bridge}`)], one.membership === "invite" && [" ", chip("waiting", "invited")], one.power > 0 && h("span", { class: "quiet" }, one.power >= 2 ** 53 ? " · made the room" : ` · power ${one.power}`)];
     const item = tickRow(picks, one.matrix_id, name, more, one.kept);
     if (one.pk) item.append(h("a", { href: `#/people/${one.pk}`, class: "aside", "aria-label": `About ${name}` }, "About"));
     return item;
