@@ -17,7 +17,7 @@ from msgspec import Struct
 
 from shared.domain.errors import Misconfigured
 
-Concern = Literal["authentik", "webhook", "admin", "matrix", "onboarding", "store", "tasks", "watch", "stack"]
+Concern = Literal["authentik", "webhook", "admin", "matrix", "onboarding", "store", "tasks", "mail", "watch", "stack"]
 SECRET_NAME = re.compile(r"projects/[^/]+/secrets/[^/]+/versions/[^/]+")
 
 
@@ -80,6 +80,24 @@ def exact_url(value: str) -> str:
         usable = False
     if not usable or re.search(r"\s", value):
         raise ValueError("a URL such as https://auth.example.org")
+    return value
+
+
+def port(value: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,5}", value) or not 0 < int(value) < 65_536:
+        raise ValueError("a port, from 1 to 65535")
+    return int(value)
+
+
+def sender(value: str) -> str:
+    """One address, with a name before it or without."""
+    from email.utils import parseaddr
+
+    from shared.domain.mails import objection
+
+    _, address = parseaddr(value)
+    if value and (not value.isprintable() or not address.isascii() or objection(address)):
+        raise ValueError("an address such as Muster <muster@example.org>")
     return value
 
 
@@ -244,6 +262,19 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("TASKS_OIDC_ISSUER", "tasks", "Who signs the tasks' tokens", "https://accounts.google.com"),
     Setting("TASKS_OIDC_JWKS", "tasks", "Their keys", "https://www.googleapis.com/oauth2/v3/certs", exact_url),
     Setting("CLOUD_TASKS_EMULATOR_HOST", "tasks", "host:port of the embedded dispatcher; local only"),
+    Setting("SMTP_HOST", "mail", "Mail server that sends for us; empty: e-mail is off"),
+    Setting("SMTP_PORT", "mail", "Its port", "587", port),
+    Setting(
+        "SMTP_SECURITY",
+        "mail",
+        "starttls, or tls: from the first byte (port 465)",
+        "starttls",
+        one_of("starttls", "tls"),
+    ),
+    Setting("SMTP_USERNAME", "mail", "Whom we log in as at the mail server"),
+    Setting("SMTP_PASSWORD", "mail", "The password for that", secret=True),
+    Setting("SMTP_FROM", "mail", "Whom e-mails are from, such as Muster <muster@example.org>", "", sender),
+    Setting("SMTP_CA_BUNDLE", "mail", "File with the CA of a self-signed mail server"),
     Setting("TRACING", "watch", "off, or cloud: spans to Cloud Trace", "off", one_of("off", "cloud")),
     Setting("TRACING_ENDPOINT", "watch", "Where spans go, by OTLP over HTTP", OTLP, exact_url),
     Setting(
@@ -253,6 +284,8 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("MUSTER_ALLOW_REMOTE", "stack", "1: scripts may speak to other machines", "false", switch),
 )
 BY_NAME = {setting.name: setting for setting in SETTINGS}
+MAIL = ("SMTP_HOST", "SMTP_USERNAME", "SMTP_PASSWORD", "SMTP_FROM")
+"""All of them, or e-mail is off: a relay that asks for no login would trust whoever has the address of a function."""
 
 
 class Settings:
@@ -302,7 +335,21 @@ class Settings:
         """What is wrong with one of them, "" where nothing is."""
         if name == "MATRIX_DISABLE_SSL_VERIFICATION" and self._unverified_in_production():
             return f"{name} is refused in production: use MATRIX_CA_BUNDLE"
-        return self._parsed(BY_NAME[name])[1]
+        return self._parsed(BY_NAME[name])[1] or self._half(name)
+
+    def _half(self, name: str) -> str:
+        """Of e-mail: set up by half counts as a mistake, not as a wish that it be off."""
+        there = [other for other in MAIL if self.raw(other)]
+        if name not in MAIL or name in there or not there:
+            return ""
+        return (
+            f"{name} is not set, and {there[0]} is: e-mail is off until {', '.join(MAIL[:-1])} and {MAIL[-1]} all are"
+        )
+
+    @property
+    def mails(self) -> bool:
+        """Whether e-mail is set up, as far as the environment says."""
+        return bool(self.raw("SMTP_HOST")) and not self.problems("mail")
 
     def _unverified_in_production(self) -> bool:
         value, problem = self._parsed(BY_NAME["MATRIX_DISABLE_SSL_VERIFICATION"])

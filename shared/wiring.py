@@ -16,7 +16,7 @@ from weakref import WeakKeyDictionary
 
 from shared.domain.device_account import SET_UP, DeviceAccount, pickle_key
 from shared.domain.errors import Misconfigured
-from shared.ports import Chat, Directory, Documents, Finding, Keys, Opener, Sealer, Secrets, TaskQueue, TextIndex
+from shared.ports import Chat, Directory, Documents, Finding, Keys, Opener, Post, Sealer, Secrets, TaskQueue, TextIndex
 from shared.services.context import Policy
 from shared.settings import SECRET_NAME, Settings
 
@@ -208,6 +208,28 @@ class Wiring:
         from shared.adapters.fts5 import Fts5Index
 
         return Fts5Index(passages, weights)
+
+    async def post(self) -> Post | None:
+        if not self.settings.mails:
+            return None
+        password = await self.secret("SMTP_PASSWORD")
+
+        async def make() -> Post:
+            from shared.adapters.smtp import SmtpPost
+
+            read = self.settings
+            post = SmtpPost(
+                read["SMTP_HOST"],
+                read["SMTP_PORT"],
+                read["SMTP_USERNAME"],
+                password,
+                read["SMTP_FROM"],
+                implicit=read["SMTP_SECURITY"] == "tls",
+                ca_bundle=read["SMTP_CA_BUNDLE"] or None,
+            )
+            return self._watched("mail", post)
+
+        return await self._kept_with("post", password, make)
 
     async def check_device(self) -> list[Finding]:
         from shared.adapters.device_crafts import DeviceCrafts

@@ -10,6 +10,7 @@ locals {
     MATRIX_DEVICE_ACCOUNT     = var.matrix_enable_encryption
     MATRIX_PICKLE_KEY         = var.matrix_enable_encryption
     MATRIX_REPLIES_KEY        = var.matrix_enable_encryption
+    SMTP_PASSWORD             = var.smtp_host != ""
     MATRIX_RECOVERY_KEY       = false # for set-up: no function may read it
   }
   secret_names = {

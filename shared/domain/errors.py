@@ -111,7 +111,7 @@ class Limited(TryLater):
 
 
 class Unreachable(TryLater):
-    """No usable answer. `neighbour`: "matrix", "authentik", "firestore", "tasks" or "secrets"."""
+    """No usable answer. `neighbour`: "matrix", "authentik", "firestore", "tasks", "secrets" or "mail"."""
 
     def __init__(self, neighbour: str, cause: str, fix: str = "") -> None:
         super().__init__(cause, fix)

@@ -35,6 +35,7 @@ ENTRY_POINTS: Mapping[str, str] = {
     "indoc_expiry": "remove_from_indoc",
     "import": "update_account",
     "people": "update_account",
+    "email": "update_account",
 }
 """Each kind of step and the entry point that runs it."""
 
@@ -84,7 +85,8 @@ class Step(Record, frozen=True, kw_only=True):
     """`parent`: "onboardings/{id}", "jobs/{id}" or "indoc/{id}". `matrix_id`: whom it concerns, where that is not the
     parent's. `due_at`: scheduled: when its task runs; running: when the claim lapses; waiting: when we look again;
     else None. `faults`: passing faults so far. `waits_for`: "", "person", "indoc", "device", "join", "room", "target"
-    or a neighbour. `sent_*`: the transaction of a message. `wanted`: what it is to bring about beyond its room, such as
+    or a neighbour. `sent_*`: the transaction of a message; of an e-mail `sent_at` alone: when it was begun, None again
+    once it is known that it was not sent. `wanted`: what it is to bring about beyond its room, such as
     a level, and what must still hold before it acts.
     `code`: of a refusal; of one that waits for a device, the ids of those that were of no use."""
 

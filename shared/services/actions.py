@@ -36,6 +36,12 @@ def _people() -> Table:
     return {"people": do_people}
 
 
+def _mails() -> Table:
+    from shared.services.mails import send
+
+    return {"email": send}
+
+
 def _rooms() -> Table:
     from shared.services import entering, plan_acts, powers, rooms
 
@@ -95,6 +101,7 @@ TABLES: Mapping[str, Callable[[], Table]] = {
     "indoc_expiry": _clock,
     "import": _imports,
     "people": _people,
+    "email": _mails,
 }
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from msgspec import Struct
 
-from shared.ports import Chat, Directory, Documents, Finding, Keys, Opener, Sealer, TaskQueue, TextIndex
+from shared.ports import Chat, Directory, Documents, Finding, Keys, Opener, Post, Sealer, TaskQueue, TextIndex
 
 if TYPE_CHECKING:
     from shared.domain.recommending import Passage
@@ -82,6 +82,10 @@ class Ports(Protocol):
     async def keys(self) -> Keys: ...
     async def sealer(self) -> Sealer: ...
     async def opener(self) -> Opener: ...
+    async def post(self) -> Post | None:
+        """None while e-mail is off: not set up, or by half. Raises `Misconfigured` where its secret cannot be read."""
+        ...
+
     async def check_device(self) -> list[Finding]:
         """Whether token, account and device of the bot belong together, and the device is cross-signed."""
         ...
