@@ -16,7 +16,20 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from weakref import WeakKeyDictionary
 
 from shared.domain.errors import Misconfigured
-from shared.ports import Chat, Directory, Documents, Finding, Keys, Opener, Post, Sealer, Secrets, TaskQueue, TextIndex
+from shared.ports import (
+    Chat,
+    Directory,
+    Documents,
+    Finding,
+    Keys,
+    Opener,
+    Post,
+    Renderer,
+    Sealer,
+    Secrets,
+    TaskQueue,
+    TextIndex,
+)
 from shared.services.context import Policy
 from shared.settings import SECRET_NAME, Settings
 
@@ -232,6 +245,12 @@ class Wiring:
             return self._watched("mail", post)
 
         return await self._kept_with("post", password, make)
+
+    @cached_property
+    def renderer(self) -> Renderer:
+        from shared.adapters.templating import JinjaRenderer
+
+        return JinjaRenderer()
 
     async def check_device(self) -> list[Finding]:
         from shared.adapters.device_crafts import DeviceCrafts
