@@ -1,29 +1,33 @@
-"""E-mails: what they say, and to whom none can go. Names and labels are escaped where there is HTML."""
+"""E-mails: what of a template is the subject, and to whom none can go."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from datetime import datetime
-from html import escape
+from html import unescape
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from shared.domain.invites import Invite
+if TYPE_CHECKING:
+    from shared.domain.templates import Rendered
 
 LINK = re.compile(r"https?://[^\s<>\"]+")
-NOT_YET = "https://… (the link is made when the e-mail is sent)"
-"""In a preview, where the real link would be: whoever has it can take the account over."""
+NOWHERE = "https://example.invalid/"
+"""In a preview, where a link would be that is made only when the e-mail is sent."""
+HEADING = re.compile(r"\s*<h[1-6]>(.*?)</h[1-6]>\s*", re.DOTALL)
 UNSURE_CAUSE = "it may have gone out: the connection was lost, or Muster ended, before anybody could say"
 UNSURE_FIX = "Ask them to look, also among spam. If it has not come, send it again: retry this one."
 
 
 class Text(Struct, frozen=True):
-    """Of one message: without the address, and with the same words twice."""
+    """Of one message, without the address. `kept`: `plain` without a link that opens somebody's account."""
 
     subject: str
     plain: str
     html: str
+    kept: str
+    template: str = ""
 
 
 def objection(address: str) -> str:
@@ -38,48 +42,31 @@ def objection(address: str) -> str:
     return "it is too long for an address" if len(local) > 64 or len(address) > 254 else ""
 
 
-def invite_text(community: str, invite: Invite) -> Text:
-    left = invite.max_uses - invite.uses
-    uses = f"It works for {left} people" if left > 1 else "It works once"
-    return _text(
-        f"You are invited to {community}",
-        [
-            "Hello,",
-            f"you are invited to join {community}. Open this link and make your account:",
-            invite.link,
-            f"{uses}, until {_day(invite.expires_at)}. Please pass it on to nobody else.",
-            "If you did not expect this, you need not do anything.",
-        ],
-    )
+def text_of(rendered: Rendered, subject: str, template: str = "") -> Text:
+    """A heading at the very beginning is the subject; `subject`: that of a template without one."""
+    found = HEADING.match(rendered.html)
+    if found is None:
+        return Text(subject, _ended(rendered.plain), _page(rendered.html), _ended(rendered.kept), template)
+    written = on_one_line(unescape(re.sub(r"<[^>]*>", "", found[1])))
+    plain, kept = (_below(text) if written else text for text in (rendered.plain, rendered.kept))
+    return Text(written or subject, _ended(plain), _page(rendered.html[found.end() :]), _ended(kept), template)
 
 
-def recovery_text(community: str, name: str, username: str, link: str = NOT_YET) -> Text:
-    """`link`: valid for a day, see `Directory.recovery_link`."""
-    return _text(
-        f"Your way back into {community}",
-        [
-            f"Hello {name or username},",
-            f"open this link within a day, and choose a new password for your account. Your username is {username}.",
-            link,
-            "Whoever has this link can take your account over: please keep it to yourself.",
-            f"If you did not ask for it, tell the admins of {community}. Your password stays what it is until then.",
-        ],
-    )
+def _below(plain: str) -> str:
+    """Without its first line, and what may underline it."""
+    return plain.lstrip().partition("\n")[2].lstrip("\n=-")
 
 
-def _day(at: datetime) -> str:
+def _ended(text: str) -> str:
+    return f"{text.strip()}\n"
+
+
+def _page(body: str) -> str:
+    return f"<!doctype html>\n<html><body>\n{body.strip()}\n</body></html>\n"
+
+
+def moment(at: datetime) -> str:
     return f"{at:%A}, {at.day} {at:%B %Y}, {at:%H:%M} UTC"
-
-
-def _text(subject: str, paragraphs: Sequence[str]) -> Text:
-    body = "".join(f"<p>{_linked(paragraph)}</p>\n" for paragraph in paragraphs)
-    return Text(subject, "\n\n".join(paragraphs) + "\n", f"<!doctype html>\n<html><body>\n{body}</body></html>\n")
-
-
-def _linked(paragraph: str) -> str:
-    """A paragraph that is a link, and nothing else, can be pressed."""
-    safe = escape(paragraph)
-    return f'<a href="{safe}">{safe}</a>' if LINK.fullmatch(paragraph) else safe
 
 
 def on_one_line(text: str, most: int = 200) -> str:

@@ -7,6 +7,7 @@ it, the step fails, says that it may have gone out, and only a person sends it a
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import timedelta
 
 from msgspec import Struct
 
@@ -14,16 +15,22 @@ from shared.domain import ids
 from shared.domain.errors import Conflict, Invalid, Misconfigured, Refused
 from shared.domain.invites import Invite
 from shared.domain.jobs import Job
-from shared.domain.mails import UNSURE_CAUSE, UNSURE_FIX, Text, invite_text, objection, recovery_text
+from shared.domain.mails import NOWHERE, UNSURE_CAUSE, UNSURE_FIX, Text, moment, objection, text_of
 from shared.domain.onboarding import Step, derived_state
+from shared.domain.templates import REDACTED, Link, Person, Value
 from shared.ports import UNSURE, Account, Mail, Post
 from shared.repositories import INVITES, JOBS, steps_of
-from shared.services import invites
+from shared.services import invites, templates
 from shared.services.context import Actor, Ports
 from shared.services.jobs import MAX_STEPS, JobView, begun, job_id, repeated
+from shared.services.room_names import names_of
 from shared.services.steps import Act, Done, Ending, Skipped
 from shared.services.users import no_superuser
 
+LINK_HOLDS = timedelta(hours=24)
+"""A recovery link, see `Directory.recovery_link`."""
+NAMED = 20
+"""Rooms that an e-mail may name. Whoever sends it cannot ask the homeserver what they are called."""
 AGAIN = 5
 """Jobs of an invite, the latest ones, whose recipients are shown."""
 OFF = (
@@ -76,9 +83,11 @@ async def mail_invite(
     if len(wanted) > MAX_STEPS:
         raise Invalid.field("emails", f"expected at most {MAX_STEPS}")
     post = await _post_for_invites(ports)
-    preview = _invite_preview(ports, post, invite, next((each for each in wanted if not objection(each)), wanted[0]))
+    rooms = await names_of(ports, invite.rooms[:NAMED]) if post else []
+    to = next((each for each in wanted if not objection(each)), wanted[0])
+    preview = await _invite_preview(ports, post, invite, to, rooms)
     job = _job(ports, actor, f"invites/{invite_id}/email", key, body, invite_id, _notes(invite, wanted))
-    about = {"purpose": "invite", "invite": invite_id}
+    about = {"purpose": "invite", "invite": invite_id, "rooms": rooms}
     return await _begun(ports, actor, job, [_step(job, each, about) for each in wanted], key, preview, dry_run=dry_run)
 
 
@@ -89,8 +98,8 @@ async def mail_recovery(ports: Ports, actor: Actor, pk: int, key: str, body: str
     post = await ports.post()
     if post is None:
         raise Misconfigured(*OFF_FOR_LINKS)
-    text = recovery_text(ports.policy.domain, account.name, account.username)
-    preview = Preview("smtp", post.sender, account.email, text.subject, text.plain, text.html)
+    text = await _recovery_text(ports, account, NOWHERE)
+    preview = Preview("smtp", post.sender, account.email, text.subject, text.kept, text.html)
     job = _job(ports, actor, f"users/{pk}/recovery/email", key, body, account.username, ())
     steps = [_step(job, account.email, {"purpose": "recovery", "pk": pk})]
     return await _begun(ports, actor, job, steps, key, preview, dry_run=dry_run)
@@ -127,11 +136,30 @@ async def _authentik_mails(ports: Ports) -> bool:
     return await ports.remember("authentik mails invitations", 3600, directory.mails_invitations)
 
 
-def _invite_preview(ports: Ports, post: Post | None, invite: Invite, to: str) -> Preview:
+async def _invite_preview(ports: Ports, post: Post | None, invite: Invite, to: str, rooms: Sequence[str]) -> Preview:
     if post is None:
         return Preview("authentik", "", to)
-    text = invite_text(ports.policy.domain, invite)
-    return Preview("smtp", post.sender, to, text.subject, text.plain, text.html)
+    text = await _invite_text(ports, invite, rooms)
+    return Preview("smtp", post.sender, to, text.subject, text.kept, text.html)
+
+
+async def _invite_text(ports: Ports, invite: Invite, rooms: Sequence[str]) -> Text:
+    values: dict[str, Value] = {
+        "invite_link": Link(invite.link),
+        "expires_at": moment(invite.expires_at),
+        "sponsor": invite.sponsor,
+        "rooms": rooms,
+    }
+    found = await templates.worded(
+        ports, "email_invite", Person(invite.matrix_id), values, bundles=invite.bundles, invite=invite.id
+    )
+    return text_of(found.rendered, f"You are invited to {ports.policy.domain}", found.template)
+
+
+async def _recovery_text(ports: Ports, account: Account, link: str) -> Text:
+    values: dict[str, Value] = {"recovery_link": Link(link, REDACTED), "expires_at": moment(ports.now() + LINK_HOLDS)}
+    found = await templates.worded(ports, "email_recovery", Person("", account.name, account.username), values)
+    return text_of(found.rendered, f"A new password for {ports.policy.domain}", found.template)
 
 
 def _notes(invite: Invite, wanted: Sequence[str]) -> tuple[str, ...]:
@@ -223,7 +251,7 @@ async def _send_invite(act: Act) -> Ending:
     if post is None:
         await (await ports.directory()).mail_invitation(invite.code, to)
         return Done({"to": to, "via": "authentik"})
-    return await _sent(act, post, "", to, invite_text(ports.policy.domain, invite))
+    return await _sent(act, post, "", to, await _invite_text(ports, invite, act.step.wanted.get("rooms", ())))
 
 
 async def _send_recovery(act: Act) -> Ending:
@@ -239,14 +267,13 @@ async def _send_recovery(act: Act) -> Ending:
     if link is None:
         fix = "Set a recovery flow on the brand in Authentik, or give them a temporary password on their page."
         raise Refused("Authentik has no recovery flow", fix, "RECOVERY")
-    text = recovery_text(ports.policy.domain, account.name, account.username, link)
-    return await _sent(act, post, account.name, to, text)
+    return await _sent(act, post, account.name, to, await _recovery_text(ports, account, link))
 
 
 async def _sent(act: Act, post: Post, name: str, to: str, text: Text) -> Ending:
     mail = Mail(ids.mail_id(act.step.parent, act.step.name), to, text.subject, text.plain, text.html, name)
     answer = await post.send(mail)
-    return Done({"to": to, "via": "smtp", "answer": answer})
+    return Done({"to": to, "via": "smtp", "answer": answer, "template": text.template})
 
 
 PURPOSES: Mapping[str, Callable[[Act], Awaitable[Ending]]] = {"invite": _send_invite, "recovery": _send_recovery}

@@ -34,7 +34,7 @@ class MailServer:
     noops: int = 0
 
     def letters(self) -> list[EmailMessage]:
-        return [message_from_bytes(raw, policy=policy.default) for _, raw in self.kept]  # type: ignore[misc]
+        return [message_from_bytes(raw, policy=policy.default) for _, raw in self.kept]
 
     # -- what aiosmtpd asks
 
@@ -52,7 +52,7 @@ class MailServer:
         content = envelope.content
         self.kept.append((envelope, content if isinstance(content, bytes) else (content or "").encode()))
         if self.drop:
-            assert server.transport
+            assert isinstance(server.transport, asyncio.WriteTransport)
             server.transport.abort()
         return "250 OK: queued as 4711"
 

@@ -47,7 +47,13 @@ def server(servers: dict[str, MailServer]) -> Iterator[MailServer]:
 
 
 def adapter(server: MailServer, **more: Any) -> SmtpPost:
-    given = {"host": "127.0.0.1", "port": server.port, "username": USERNAME, "password": PASSWORD, "sender": SENDER}
+    given: dict[str, Any] = {
+        "host": "127.0.0.1",
+        "port": server.port,
+        "username": USERNAME,
+        "password": PASSWORD,
+        "sender": SENDER,
+    }
     return SmtpPost(**(given | {"ca_bundle": str(server.ca)} | more))
 
 
@@ -216,7 +222,7 @@ async def test_another_name_on_the_certificate(server: MailServer) -> None:
 
 async def test_a_refused_login(server: MailServer) -> None:
     """It is a matter of the settings, shows no password, and is not tried again by the next hundred messages."""
-    post = adapter(server, password="wrong-and-secret")  # noqa: S106
+    post = adapter(server, password="wrong-and-secret")
     for _ in range(3):
         with pytest.raises(Misconfigured) as refused:
             await post.send(mail())

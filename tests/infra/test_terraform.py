@@ -304,7 +304,11 @@ def test_secrets_go_by_their_names(deployed: dict[str, Run], which: str) -> None
     """A function is given the names of the secrets that it may read (and the page one more, to say whether it is set),
     never a value; those of encryption and of e-mail only once it is switched on, since before there are none."""
     run, secret = deployed[which], {setting.name for setting in SETTINGS if setting.secret}
-    later = set() if which == "everything" else {*CRYPTO_KEYS, "MATRIX_REPLIES_KEY", "MATRIX_SYNC_ACCESS_TOKEN", "SMTP_PASSWORD"}
+    later = (
+        set()
+        if which == "everything"
+        else {*CRYPTO_KEYS, "MATRIX_REPLIES_KEY", "MATRIX_SYNC_ACCESS_TOKEN", "SMTP_PASSWORD"}
+    )
     made = {one["secret_id"] for one in run.all("google_secret_manager_secret").values()}
     for name, environment in run.environments().items():
         named = {key: value for key, value in environment.items() if key in secret}

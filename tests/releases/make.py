@@ -37,6 +37,7 @@ from shared.services import (
     jobs,
     leases,
     lists,
+    mails,
     new_users,
     offboarding,
     onboardings,
@@ -50,6 +51,7 @@ from shared.services import (
 from shared.services.removals import Words
 from shared.services.resume import LEASE, LEASE_FOR
 from shared.services.self_check import self_check
+from tests.fakes.post import FakePost
 from tests.fakes.task_queue import FakeTaskQueue
 from tests.shared.services.test_encryption import PICKLE_KEY, keys, sealing
 from tests.world import ADMIN, DOMAIN, World
@@ -146,6 +148,14 @@ async def by_an_admin(world: World) -> None:
     await self_check(world, [])
 
 
+async def by_mail(world: World) -> None:
+    """An invite to two addresses, one of which can be none."""
+    world.letterbox = FakePost()
+    invite = await world.invite("By mail", max_uses=2)
+    await mails.mail_invite(world, ADMIN, invite.id, ["ivy@example.test", "nobody"], "k6", "b6")
+    await world.work()
+
+
 async def by_a_bundle(world: World) -> None:
     """Invited with a bundle that gives power in its rooms, and in a space."""
     space = world.homeserver.add_room("Club", kind="m.space")
@@ -206,6 +216,7 @@ STORIES: tuple[Callable[[World], Awaitable[None]], ...] = (
     without_device,
     held,
     by_an_admin,
+    by_mail,
     by_a_bundle,
     shown_out,
     an_outage,

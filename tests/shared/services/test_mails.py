@@ -9,8 +9,9 @@ import pytest
 
 from shared.domain.errors import Conflict, Forbidden, Invalid, Misconfigured, NotFound, Refused, TryLater, Unreachable
 from shared.domain.invites import Invite
-from shared.domain.mails import invite_text, objection, recovery_text
+from shared.domain.mails import objection, text_of
 from shared.domain.onboarding import Step
+from shared.domain.templates import REDACTED, Link, Rendered, Value
 from shared.ports import UNSURE, Account, Mail
 from shared.services import invites, job_retry, jobs, mails
 from shared.services.mails import Sending
@@ -277,7 +278,7 @@ async def test_a_recovery_link_is_seen_by_nobody_else() -> None:
     token = mail.plain.partition("flow_token=")[2].split()[0]
     assert token not in world.rows()
     assert token not in repr(world.log)
-    assert "the link is made when" in shown.preview.plain
+    assert REDACTED in shown.preview.plain
     assert (await outcome(world, sending))[ADA].state == "done"
     targets = {(record["action"], record["target"]) for record in await world.audits()}
     assert targets == {("user.recovery.email", "ada"), ("step.email", "ada")}
@@ -318,17 +319,42 @@ async def test_no_recovery_flow() -> None:
 # ------------------------------------------------------------------ words
 
 
-async def test_the_words_are_escaped() -> None:
-    """Names are text in HTML, links can be pressed, and both parts say the same."""
-    text = recovery_text("<i>us</i>", '"><script>', "ada", "https://x.test/?a=1&b=2")
-    assert "<script>" not in text.html
-    assert "<i>" not in text.html
-    assert '<a href="https://x.test/?a=1&amp;b=2">' in text.html
-    assert "https://x.test/?a=1&b=2" in text.plain
-    world = World()
-    once, many = await world.invite(), await world.invite("Many", max_uses=5)
-    assert "It works once, until" in invite_text("us", once).plain
-    assert "It works for 5 people, until" in invite_text("us", many).plain
+async def test_the_words() -> None:
+    """The built-in texts have a subject, a link that can be pressed and the same words twice; names are text."""
+    world = with_mail()
+    invite = await world.invite(sponsor="<i>José</i>", rooms=("!a:fake.test",))
+    account = world.authentik.add_account("ada", name='"><script>', email=ADA)
+    await to(world, invite, ADA)
+    await recovery(world, account)
+    await world.work()
+    found = {mail.subject: mail for mail in letterbox(world).sent}
+    assert set(found) == {"You are invited to fake.test", "A new password for fake.test"}
+    for mail in found.values():
+        assert "<script>" not in mail.html
+        assert "<i>" not in mail.html
+        assert '<a href="https://auth.example.test/if/flow/' in mail.html
+        assert "https://auth.example.test/if/flow/" in mail.plain
+        assert mail.subject not in mail.plain
+    assert "<i>José</i> has invited you" in found["You are invited to fake.test"].plain
+
+
+@pytest.mark.parametrize(
+    ("source", "subject"),
+    [
+        ("# Come in, {display_name}\n\nHello.", "Come in, A <b> & C"),
+        ("Come in\n=======\n\nHello.", "Come in"),
+        ("Hello.", "otherwise"),
+        ("Hello.\n\n# Later", "otherwise"),
+        ("# {sponsor}\n\nHello.", "otherwise"),
+    ],
+)
+def test_a_heading_is_the_subject(source: str, subject: str) -> None:
+    """The heading at the beginning, as text; without one a subject all the same; it is not said twice."""
+    values: dict[str, Value] = {"display_name": "A <b> & C", "sponsor": "", "invite_link": Link("https://x.test/")}
+    text = text_of(World().renderer.render(source, values), "otherwise", "email_invite@3")
+    assert (text.subject, text.template) == (subject, "email_invite@3")
+    assert ("Hello." in text.plain, "Hello." in text.html, "Come in" in text.plain + text.html) == (True, True, False)
+    assert text_of(Rendered("", ""), "otherwise").subject == "otherwise"
 
 
 @pytest.mark.parametrize(
