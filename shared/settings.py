@@ -91,12 +91,12 @@ def port(value: str) -> int:
 
 def sender(value: str) -> str:
     """One address, with a name before it or without."""
-    from email.utils import parseaddr
+    from email.utils import getaddresses
 
     from shared.domain.mails import objection
 
-    _, address = parseaddr(value)
-    if value and (not value.isprintable() or not address.isascii() or objection(address)):
+    found = [address for _, address in getaddresses([value])]
+    if value and (not value.isprintable() or len(found) != 1 or not found[0].isascii() or objection(found[0])):
         raise ValueError("an address such as Muster <muster@example.org>")
     return value
 

@@ -31,6 +31,7 @@ LINK_HOLDS = timedelta(hours=24)
 """A recovery link, see `Directory.recovery_link`."""
 NAMED = 20
 """Rooms that an e-mail may name. Whoever sends it cannot ask the homeserver what they are called."""
+WRONG = "Send it to the right address, or hand the link over in another way."
 AGAIN = 5
 """Jobs of an invite, the latest ones, whose recipients are shown."""
 OFF = (
@@ -197,8 +198,8 @@ def _step(job: Job, to: str, about: Mapping[str, object]) -> Step:
     problem = objection(to)
     if not problem:
         return step
-    fix = "Send it to the right address, or hand the link over in another way."
-    return step.ended("failed", job.created_at, cause=f"nothing can be sent there: {problem}", fix=fix, code="ADDRESS")
+    cause = f"nothing can be sent there: {problem}"
+    return step.ended("failed", job.created_at, cause=cause, fix=WRONG, code="ADDRESS")
 
 
 async def _begun(
@@ -234,6 +235,8 @@ async def send(act: Act) -> Ending:
     """Idempotent by the step's document: begun before, and nobody knows how it ended: not sent again by itself."""
     if act.look_first:
         raise Refused(UNSURE_CAUSE, UNSURE_FIX, UNSURE)
+    if problem := objection(act.step.wanted["to"]):
+        raise Refused(f"nothing can be sent there: {problem}", WRONG, "ADDRESS")
     try:
         return await PURPOSES[act.step.wanted["purpose"]](act)
     except Misconfigured as error:  # trying by itself would lock the account at the mail server

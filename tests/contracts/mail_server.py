@@ -16,7 +16,7 @@ from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
 from tests.contracts.authentik_server import self_signed
 
-USERNAME, PASSWORD = "muster", "a-mail-password"  # noqa: S105
+USERNAME, PASSWORD = "muster", "a-mail-password"
 SENDER = "Muster <muster@example.test>"
 
 

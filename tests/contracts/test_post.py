@@ -180,7 +180,7 @@ async def test_no_name_becomes_a_header(server: MailServer, name: str) -> None:
     await adapter(server).send(mail(name=name, subject=f"Hello {name}"))
     [letter], [(envelope, _)] = server.letters(), server.kept
     assert envelope.rcpt_tos == [ADA]
-    assert sorted({header.lower() for header in letter.keys()} - {"x-peer", "x-mailfrom", "x-rcptto"}) == [
+    assert sorted({header.lower() for header in letter} - {"x-peer", "x-mailfrom", "x-rcptto"}) == [
         "auto-submitted", "content-type", "date", "from", "message-id", "mime-version", "subject", "to",
     ]  # fmt: skip
     assert [address.addr_spec for address in letter["To"].addresses] == [ADA]

@@ -7,11 +7,13 @@ export const ACTS = {
   "invite.create": "made the invite",
   "invite.edit": "changed the invite",
   "invite.revoke": "revoked the invite",
+  "invite.email": "sent by e-mail the invite",
   "user.create": "made the account of",
   "user.edit": "changed the account of",
   "user.activate": "activated the account of",
   "user.deactivate": "deactivated the account of",
   "user.recovery": "made a recovery link for",
+  "user.recovery.email": "sent a recovery link by e-mail to",
   "user.delete": "deleted the account of",
   "user.offboard": "began to take out of the community:",
   "user.bundle.take": "took a bundle from",
@@ -48,7 +50,7 @@ export const ACTS = {
 };
 
 // What Muster itself did, step by step.
-export const STEP_ACTS = ["room", "level", "removal", "groups", "activate", "deactivate", "invitation", "hello", "welcome", "indoc_farewell", "indoc_removal", "import"];
+export const STEP_ACTS = ["room", "level", "removal", "groups", "activate", "deactivate", "invitation", "hello", "welcome", "indoc_farewell", "indoc_removal", "import", "email"];
 export const actInWords = (action) => (action.startsWith("step.") ? capital(kindInWords(action.slice(5))) : capital((ACTS[action] || action).replace(/(:| of| for|,)+$/, "")));
 
 const OUTCOMES = { done: "", failed: ": failed", skipped: ": skipped", waiting: ": waits", scheduled: ": to be tried again", pending: ": waits" };

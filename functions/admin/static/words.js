@@ -58,6 +58,7 @@ export const STEPS = {
   welcome: "The welcome",
   removal_message: "Message to them",
   removal: "Remove from",
+  email: "E-mail",
 };
 const ORDER = Object.keys(STEPS);
 

@@ -165,6 +165,8 @@ MAKING = (
     "POST /api/invites",
     "POST /api/invites/batch",
     "POST /api/users",
+    "POST /api/invites/{invite_id}/email",
+    "POST /api/users/{pk}/recovery/email",
     "POST /api/users/{pk}/offboard",
     "POST /api/users/bulk",
     "POST /api/imports",

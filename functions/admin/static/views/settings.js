@@ -11,6 +11,7 @@ const CONCERNS = {
   onboarding: "Bringing members in",
   store: "Storage",
   tasks: "Tasks and schedules",
+  mail: "E-mail",
   watch: "Traces and costs",
   stack: "This installation",
 };
