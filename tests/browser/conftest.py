@@ -63,11 +63,18 @@ class People:
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def more_settings() -> dict[str, str]:
+    """A file's own, which its stack has beyond the usual ones."""
+    return {}
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory, more_settings: dict[str, str]) -> Iterator[Stack]:
     expect.set_options(timeout=20_000)
     if not CHROMIUM:
         pytest.skip("there is no Chromium: apt install chromium, or name it in CHROMIUM")
-    with Stack(tmp_path_factory.mktemp("stack"), SQLITE | given(os.environ) | {"MUSTER_FREE_PORTS": "1"}) as started:
+    settings = SQLITE | given(os.environ) | {"MUSTER_FREE_PORTS": "1"} | more_settings
+    with Stack(tmp_path_factory.mktemp("stack"), settings) as started:
         yield started
 
 

@@ -64,7 +64,7 @@ const letter = ({ preview, job }) => h("div", { class: "letter" },
 export function inviteEmail({ path, invite, signal }) {
   const draft = `email.${invite.id}`;
   const before = drafts.find(draft);
-  const keyOf = keyed();
+  let keyOf = keyed();
   const found = outcomes(signal);
   const [trouble, shown] = [h("div", {}), h("div", { tabindex: "-1" })];
   const input = h("textarea", { name: "emails", rows: 2, value: before ?? invite.email, autocomplete: "off", autocapitalize: "none", spellcheck: "false", oninput: () => drafts.keep(draft, input.value) });
@@ -89,6 +89,7 @@ export function inviteEmail({ path, invite, signal }) {
     if (!ready()) return;
     const { job } = await post(`${path}/email`, body(), { key: keyOf(body()) });
     drafts.drop(draft);
+    keyOf = keyed(); // to the same address once more is another e-mail
     input.value = "";
     fill(shown);
     found.watch(job);
