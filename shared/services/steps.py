@@ -39,7 +39,7 @@ CLAIM = timedelta(seconds=90)
 TRANSACTIONS_HOLD = timedelta(hours=12)
 """Synapse de-duplicates a transaction id for 24 h; half of that is safe."""
 LIMITED = "M_LIMIT_EXCEEDED"
-SENDS = ("indoc_farewell", "hello", "welcome", "removal_message", "indoc_nudge")
+SENDS = ("indoc_farewell", "hello", "welcome", "removal_message", "indoc_nudge", "template_test")
 """Kinds that send a message: which device it is sent from is committed first."""
 MAILS = ("email",)
 """Kinds that send an e-mail: that it is begun is committed first, since a mail server cannot be asked afterwards."""

@@ -59,6 +59,7 @@ export const STEPS = {
   removal_message: "Message to them",
   removal: "Remove from",
   email: "E-mail",
+  template_test: "A message to try",
 };
 const ORDER = Object.keys(STEPS);
 
