@@ -9,6 +9,7 @@ tests/contracts/test_authentik.py holds its answers against Authentik's own clie
     users           [{"username", "name"?, "email"?, "password"?, "groups"?}]
     admin           one more user, made a member of `admin_group` (default muster-admins)
     member_group    where enrolled members land (muster-members); flow_slug: their flow (muster-enrollment)
+    send_email      whether it mails invitations itself, as 2026.5 and later do (true)
     recovery        whether the brand has a recovery flow (true)
     oidc            {"slug", "client_id", "redirect_uris"}
     retry_factor    scales the webhook's retries (1.0); webhook_body: "mapped" or "default"

@@ -219,6 +219,24 @@ def _recovery(call: Call, pk: str) -> Row:
     return {"link": f"{call.base}if/flow/{RECOVERY}/?flow_token={key}"}
 
 
+def _send_email(call: Call, pk: str) -> None:
+    """Goes into a queue, which here nobody empties. A server without it (`send_email` in the configuration) has no
+    such route: its page for 404 knows GET alone, and so a POST is a 405."""
+    if not call.server.config.get("send_email", True):
+        raise LookupError("no such route")
+    _found(call, "invitation", pk)
+    addresses = call.body.get("email_addresses") or []
+    if not addresses:
+        raise Fault(400, {"error": "No email addresses provided"})
+    call.state.put("mail", uuid4(), {"invitation": pk, "to": addresses})
+
+
+def _see_email(call: Call, _: str) -> None:
+    if not call.server.config.get("send_email", True):
+        raise Fault(404, {"detail": "Not found."})
+    raise Fault(405, {"detail": 'Method "GET" not allowed.'})
+
+
 def _set_password(call: Call, pk: str) -> None:
     user, password = _found(call, "user", pk), call.body.get("password")
     if not password:
@@ -266,6 +284,13 @@ ROUTES: list[tuple[str, str, str, Callable[..., Any]]] = [
     ("POST", r"rbac/roles/([^/]+)/add_user/", "authentik_rbac.change_role", _role_user),
     ("GET", r"core/brands/current/", "", _brand),
     ("GET", r"admin/version/", "", lambda _: FIXED["version"]),
+    (
+        "POST",
+        r"stages/invitation/invitations/([^/]+)/send_email/",
+        "authentik_stages_invitation.add_invitation",
+        _send_email,
+    ),
+    ("GET", r"stages/invitation/invitations/([^/]+)/send_email/", "", _see_email),
     ("POST", r"core/users/service_account/", "authentik_core.add_user", _service_account),
     ("POST", r"core/users/(\d+)/recovery/", "authentik_core.reset_user_password", _recovery),
     ("POST", r"core/users/(\d+)/set_password/", "authentik_core.reset_user_password", _set_password),

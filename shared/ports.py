@@ -236,6 +236,15 @@ class Directory(Protocol):
         """Deleting one that is gone is fine."""
         ...
 
+    async def mails_invitations(self) -> bool:
+        """Whether this Authentik can send the link of an invitation by e-mail itself. Asks, and sends nothing."""
+        ...
+
+    async def mail_invitation(self, pk: str, email: str) -> None:
+        """Authentik has put it into its own queue of e-mails: what its mail server says of it is in Authentik's log.
+        Raises `NotFound`; `Refused` with code `UNSURE` where nobody knows whether Authentik took it."""
+        ...
+
     async def account(self, pk: int) -> Account:
         """Raises `NotFound`."""
         ...
@@ -576,6 +585,49 @@ class Chat(Protocol):
     async def check(self, rooms: Sequence[str], indoc: str) -> list[Finding]:
         """For the self-check: the token and its user, the limiter's override, clock, and per room
         membership and the power to invite (in `indoc`: to kick and to write as well)."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+# ------------------------------------------------------------------ Post (e-mail)
+
+
+UNSURE = "UNSURE"
+"""The code of a `Refused` after which nobody knows whether a message was taken."""
+
+
+class Mail(Struct, frozen=True):
+    """One message to one address. `id`: what its Message-ID is made of: whoever sees the same one twice has the same
+    message twice. `name`: the recipient's, "" where it is not known. Whatever `name` and `subject` hold, each stays
+    one header of one line."""
+
+    id: str
+    to: str
+    subject: str
+    plain: str
+    html: str
+    name: str = ""
+
+
+class Post(Protocol):
+    """A mail server that takes our messages, over TLS alone. `Refused.code` is SMTP's reply code as text, or "ADDRESS"
+    for an address that this server cannot write to."""
+
+    @property
+    def sender(self) -> str:
+        """Name and address that the messages are from."""
+        ...
+
+    async def send(self, mail: Mail) -> str:
+        """Hands it over; answers what the server said, on one line and without links. Not idempotent. Raises
+        `Unreachable` or `TryLater` when it surely was not taken and may be later, `Refused` when it never will be, or
+        with code `UNSURE` when the connection was lost just as it was handed over; `Misconfigured` when the server
+        does not let us in or send as this sender."""
+        ...
+
+    async def check(self) -> list[Finding]:
+        """For the self-check: logs in, and sends nothing."""
         ...
 
     async def close(self) -> None: ...

@@ -110,6 +110,7 @@ QUERIES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("jobs", ("state", "-created_at")),
     ("jobs", ("part_of", "-created_at")),
     ("jobs", ("part_of", "state", "-created_at")),
+    ("jobs", ("target", "-created_at")),
     ("indoc", ("state", "-created_at")),
     ("audit", ("target", "-at")),
     ("audit", ("actor", "-at")),

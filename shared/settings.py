@@ -18,7 +18,7 @@ from msgspec import Struct
 from shared.domain.errors import Misconfigured
 
 Concern = Literal[
-    "authentik", "webhook", "admin", "matrix", "onboarding", "assistant", "store", "tasks", "watch", "stack"
+    "authentik", "webhook", "admin", "matrix", "onboarding", "assistant", "store", "tasks", "mail", "watch", "stack"
 ]
 SECRET_NAME = re.compile(r"projects/[^/]+/secrets/[^/]+/versions/[^/]+")
 
@@ -93,6 +93,24 @@ def header_or_nothing(value: str) -> str:
     """What goes into a header: found here, because the HTTP library would put the whole of it into its error."""
     if not re.fullmatch(r"[!-~]*", value):
         raise ValueError("letters, digits and signs of ASCII, without blanks")
+    return value
+
+
+def port(value: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,5}", value) or not 0 < int(value) < 65_536:
+        raise ValueError("a port, from 1 to 65535")
+    return int(value)
+
+
+def sender(value: str) -> str:
+    """One address, with a name before it or without."""
+    from email.utils import getaddresses
+
+    from shared.domain.mails import objection
+
+    found = [address for _, address in getaddresses([value])]
+    if value and (not value.isprintable() or len(found) != 1 or not found[0].isascii() or objection(found[0])):
+        raise ValueError("an address such as Muster <muster@example.org>")
     return value
 
 
@@ -332,6 +350,19 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("TASKS_OIDC_ISSUER", "tasks", "Who signs the tasks' tokens", "https://accounts.google.com"),
     Setting("TASKS_OIDC_JWKS", "tasks", "Their keys", "https://www.googleapis.com/oauth2/v3/certs", exact_url),
     Setting("CLOUD_TASKS_EMULATOR_HOST", "tasks", "host:port of the embedded dispatcher; local only"),
+    Setting("SMTP_HOST", "mail", "Mail server that sends for us; empty: e-mail is off"),
+    Setting("SMTP_PORT", "mail", "Its port", "587", port),
+    Setting(
+        "SMTP_SECURITY",
+        "mail",
+        "starttls, or tls: from the first byte (port 465)",
+        "starttls",
+        one_of("starttls", "tls"),
+    ),
+    Setting("SMTP_USERNAME", "mail", "Whom we log in as at the mail server"),
+    Setting("SMTP_PASSWORD", "mail", "The password for that", secret=True),
+    Setting("SMTP_FROM", "mail", "Whom e-mails are from, such as Muster <muster@example.org>", "", sender),
+    Setting("SMTP_CA_BUNDLE", "mail", "File with the CA of a self-signed mail server"),
     Setting("TRACING", "watch", "off, or cloud: spans to Cloud Trace", "off", one_of("off", "cloud")),
     Setting("TRACING_ENDPOINT", "watch", "Where spans go, by OTLP over HTTP", OTLP, exact_url),
     Setting(
@@ -341,8 +372,13 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("MUSTER_ALLOW_REMOTE", "stack", "1: scripts may speak to other machines", "false", switch),
 )
 BY_NAME = {setting.name: setting for setting in SETTINGS}
-TOGETHER: tuple[tuple[str, ...], ...] = (("ASSISTANT_URL", "ASSISTANT_API_KEY", "ASSISTANT_MODEL"),)
-"""Optional settings of which one alone does nothing: all of them are set, or what they are for is off."""
+TOGETHER: Mapping[Concern, tuple[str, ...]] = {
+    "assistant": ("ASSISTANT_URL", "ASSISTANT_API_KEY", "ASSISTANT_MODEL"),
+    "mail": ("SMTP_HOST", "SMTP_USERNAME", "SMTP_PASSWORD", "SMTP_FROM"),
+}
+"""Optional settings of which one alone does nothing: all of them are set, or what they are for is off. Of mail the login
+too: a relay that asks for none would trust whoever has the address of a function."""
+OPTIONAL: Mapping[Concern, str] = {"assistant": "the assistant", "mail": "e-mail"}
 
 
 class Settings:
@@ -396,16 +432,15 @@ class Settings:
 
     def has(self, concern: Concern) -> bool:
         """Whether what is optional is switched on: completely, and with nothing malformed."""
-        names = [name for group in TOGETHER for name in group if BY_NAME[name].concern == concern]
-        return all(map(self.raw, names)) and not self.problems(concern)
+        return all(map(self.raw, TOGETHER[concern])) and not self.problems(concern)
 
     def _half(self, name: str) -> str:
         """What is configured by half is off, and says so."""
-        group = next((names for names in TOGETHER if name in names), ())
-        there = [other for other in group if self.raw(other)]
-        if not there or name in there:
+        concern = BY_NAME[name].concern
+        there = [other for other in TOGETHER.get(concern, ()) if self.raw(other)]
+        if name not in TOGETHER.get(concern, ()) or name in there or not there:
             return ""
-        return f"{name} is not set, but {' and '.join(there)}: the {BY_NAME[name].concern} is off until all are"
+        return f"{name} is not set, but {' and '.join(there)}: {OPTIONAL[concern]} is off until all are"
 
     def _unverified_in_production(self) -> bool:
         value, problem = self._parsed(BY_NAME["MATRIX_DISABLE_SSL_VERIFICATION"])

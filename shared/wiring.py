@@ -25,6 +25,7 @@ from shared.ports import (
     Finding,
     Keys,
     Opener,
+    Post,
     Renderer,
     Sealer,
     Secrets,
@@ -244,6 +245,28 @@ class Wiring:
         from shared.adapters.fts5 import Fts5Index
 
         return Fts5Index(passages, weights)
+
+    async def post(self) -> Post | None:
+        if not self.settings.has("mail"):
+            return None
+        password = await self.secret("SMTP_PASSWORD")
+
+        async def make() -> Post:
+            from shared.adapters.smtp import SmtpPost
+
+            read = self.settings
+            post = SmtpPost(
+                read["SMTP_HOST"],
+                read["SMTP_PORT"],
+                read["SMTP_USERNAME"],
+                password,
+                read["SMTP_FROM"],
+                implicit=read["SMTP_SECURITY"] == "tls",
+                ca_bundle=read["SMTP_CA_BUNDLE"] or None,
+            )
+            return self._watched("mail", post)
+
+        return await self._kept_with("post", password, make)
 
     @cached_property
     def renderer(self) -> Renderer:

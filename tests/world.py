@@ -35,6 +35,7 @@ from tests.fakes.chat import FakeChat
 from tests.fakes.chat_rooms import FakeRoom
 from tests.fakes.directory import FakeDirectory
 from tests.fakes.faulty_documents import FaultyDocuments, Killed
+from tests.fakes.post import FakePost
 from tests.fakes.task_queue import FakeTaskQueue
 
 T = TypeVar("T")
@@ -61,6 +62,7 @@ class World:
     log: list[tuple[str, str]] = field(default_factory=list)
     watched: bool = True
     device: Any = None
+    letterbox: FakePost | None = None
     device_findings: list[Finding] = field(default_factory=list)
     _now: datetime = field(default_factory=lambda: datetime.now(UTC).replace(microsecond=0))
     _rolls: Any = field(default_factory=lambda: itertools.count(1_000_003, 7_919))
@@ -101,6 +103,10 @@ class World:
 
     async def opener(self) -> Any:
         return self.device
+
+    async def post(self) -> FakePost | None:
+        """None, as by default: e-mail is off. A test puts one there."""
+        return self.letterbox
 
     def index(self, passages: Sequence[Passage], weights: Mapping[str, float]) -> Fts5Index:
         return Fts5Index(passages, weights)

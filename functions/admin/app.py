@@ -22,6 +22,7 @@ from functions.admin import (
     bundles,
     categories,
     checks,
+    emails,
     exports,
     figures,
     groups,
@@ -64,6 +65,7 @@ MOST_ERRORS = 100
 NEEDS: dict[ModuleType, tuple[tuple[Concern, ...], tuple[Concern, ...]]] = {
     imports: (("store",), ("store", "authentik", "onboarding", "tasks")),  # /invites/batch before /invites/{invite_id}
     invites: (("store",), ("store", "authentik", "onboarding")),
+    emails: (("store",), ("store", "authentik", "onboarding", "tasks")),
     bulk: (("store",), ("store", "authentik", "onboarding", "tasks")),  # /users/bulk before /users/{pk}
     users: (("store", "authentik"), ("store", "authentik", "onboarding", "tasks")),
     standing: (("store", "authentik", "onboarding"), ("store",)),

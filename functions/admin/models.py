@@ -404,7 +404,8 @@ class RoomOut(Out):
 
 class JobItem(Out):
     """`kind`: of the step, which is called `step`; of a person in an act on many what is done, and then `pk`,
-    `username` and `name` say who. `matrix_id`: whom it concerns, where that is not the job's."""
+    `username` and `name` say who; of an e-mail `name` is the address. `matrix_id`: whom it concerns, where that is not
+    the job's."""
 
     kind: str
     step: str = ""
@@ -422,8 +423,8 @@ class JobItem(Out):
 
 
 class JobSummary(Out):
-    """`part_of`: the job of a plan that this one belongs to. `people`: how many it concerns, where `matrix_id` is ""
-    because they are several, each named by the items."""
+    """`target`: an invite's id or a username, where it is about one. `part_of`: the job of a plan that it belongs to.
+    `people`: how many it concerns, where `matrix_id` is "" because they are several, each named by the items."""
 
     id: str
     kind: str
@@ -431,6 +432,7 @@ class JobSummary(Out):
     matrix_id: str
     people: int
     reason: str
+    target: str = ""
     actor: str
     part_of: str
     created_at: Time
@@ -699,7 +701,9 @@ def job_out(view: JobView) -> JobOut:
     if view.counts is not None:
         return _bulk_out(view, view.counts)
     items = [
-        JobItem.model_validate(step.data() | {"next_at": step.due_at, "step": step.name, "name": ""})
+        JobItem.model_validate(
+            step.data() | {"next_at": step.due_at, "step": step.name, "name": step.wanted.get("to", "")}
+        )
         for step in view.steps
     ]
     more = {"items": items, "counts": Counter(item.state for item in items), "total": len(items)}

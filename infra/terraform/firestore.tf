@@ -3,7 +3,7 @@ locals {
   queries = {
     invites     = [["closed", "expires_at"], ["closed", "-created_at"]]
     onboardings = [["state", "-created_at"]]
-    jobs        = [["state", "-created_at"], ["part_of", "-created_at"], ["part_of", "state", "-created_at"]]
+    jobs        = [["state", "-created_at"], ["part_of", "-created_at"], ["part_of", "state", "-created_at"], ["target", "-created_at"]]
     indoc       = [["state", "-created_at"]]
     audit       = [["target", "-at"], ["actor", "-at"], ["action", "-at"], ["outcome", "-at"]]
     letters     = [["matrix_id", "-created_at"], ["room_id", "-created_at"]]

@@ -22,7 +22,7 @@ locals {
     admin = {
       kind        = "admin"
       about       = "The page and its API"
-      secrets     = ["ADMIN_API_KEYS", "AUTHENTIK_API_TOKEN", "MATRIX_ACCESS_TOKEN", "MATRIX_REPLIES_KEY", "ASSISTANT_API_KEY"]
+      secrets     = ["ADMIN_API_KEYS", "AUTHENTIK_API_TOKEN", "MATRIX_ACCESS_TOKEN", "MATRIX_REPLIES_KEY", "ASSISTANT_API_KEY", "SMTP_PASSWORD"]
       named       = ["AUTHENTIK_WEBHOOK_SECRETS"]
       enqueues    = ["invites", "messages", "accounts"]
       timeout     = 300 # a large export is written for as long, and somebody may follow a member for 240
@@ -93,8 +93,8 @@ locals {
     }
     update_account = {
       kind        = "task"
-      about       = "Groups, deactivation, the used-up invitation, the lines of an import"
-      secrets     = ["AUTHENTIK_API_TOKEN"]
+      about       = "Groups, deactivation, the used-up invitation, the lines of an import, e-mails"
+      secrets     = ["AUTHENTIK_API_TOKEN", "SMTP_PASSWORD"]
       enqueues    = ["invites", "messages"] # an account that is imported begins its onboarding
       queue       = "accounts"
       timeout     = 60

@@ -11,6 +11,7 @@ locals {
     MATRIX_PICKLE_KEY         = var.matrix_enable_encryption
     MATRIX_REPLIES_KEY        = var.matrix_enable_encryption
     ASSISTANT_API_KEY         = var.assistant_url != ""
+    SMTP_PASSWORD             = var.smtp_host != ""
     MATRIX_RECOVERY_KEY       = false # for set-up: no function may read it
   }
   secret_names = {

@@ -396,6 +396,72 @@ variable "sync_cooldown_seconds" {
   }
 }
 
+variable "smtp_host" {
+  description = "SMTP_HOST: mail server that sends for us. Empty: e-mail is off. The others of it are needed then, and a version of SMTP_PASSWORD."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = can(regex("^[^\\s/@]*$", var.smtp_host))
+    error_message = "A host name such as smtp.example.org, without a port."
+  }
+}
+
+variable "smtp_port" {
+  description = "SMTP_PORT: its port."
+  type        = number
+  default     = 587
+
+  validation {
+    condition     = var.smtp_port > 0 && var.smtp_port < 65536 && floor(var.smtp_port) == var.smtp_port
+    error_message = "A port, from 1 to 65535."
+  }
+}
+
+variable "smtp_security" {
+  description = "SMTP_SECURITY: starttls, or tls: encrypted from the first byte (port 465)."
+  type        = string
+  default     = "starttls"
+
+  validation {
+    condition     = contains(["starttls", "tls"], var.smtp_security)
+    error_message = "starttls or tls."
+  }
+}
+
+variable "smtp_username" {
+  description = "SMTP_USERNAME: whom Muster logs in as at the mail server."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = !can(regex("\\s", var.smtp_username))
+    error_message = "A username, without blanks."
+  }
+}
+
+variable "smtp_from" {
+  description = "SMTP_FROM: whom e-mails are from."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = var.smtp_from == "" || can(regex("^[^@<>]*<?[^@<>\\s]+@[^@<>\\s]+\\.[^@<>\\s]+>?$", var.smtp_from))
+    error_message = "An address such as Muster <muster@example.org>."
+  }
+}
+
+variable "smtp_ca_bundle" {
+  description = "SMTP_CA_BUNDLE: path, in the image, of the CA of a self-signed mail server."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = var.smtp_ca_bundle == "" || startswith(var.smtp_ca_bundle, "/")
+    error_message = "An absolute path in the image."
+  }
+}
+
 variable "assistant_url" {
   description = "ASSISTANT_URL: base address of an OpenAI-compatible API that suggests a line for the welcome. Empty: there is none."
   type        = string
@@ -501,6 +567,13 @@ locals {
     SYNC_MATRIX_SECONDS    = tostring(var.sync_matrix_seconds)
     SYNC_FULL_SECONDS      = tostring(var.sync_full_seconds)
     SYNC_COOLDOWN_SECONDS  = tostring(var.sync_cooldown_seconds)
+    SMTP_HOST      = var.smtp_host
+    SMTP_PORT      = tostring(var.smtp_port)
+    SMTP_SECURITY  = var.smtp_security
+    SMTP_USERNAME  = var.smtp_username
+    SMTP_FROM      = var.smtp_from
+    SMTP_CA_BUNDLE = var.smtp_ca_bundle
+
 
     ASSISTANT_URL                 = var.assistant_url
     ASSISTANT_MODEL               = var.assistant_model

@@ -89,16 +89,26 @@ class Api:
 
     async def send(self, method: str, path: str, needs: str = "", **options: Any) -> httpx.Response:
         """The response of a success; anything else raises."""
+        response = await self._answer(method, path, **options)
+        if not response.is_success:
+            raise _refusal(response, needs, self._named)
+        return response
+
+    async def looked(self, path: str) -> httpx.Response:
+        """What a GET is answered, be it well or not."""
+        return await self._answer("GET", path)
+
+    def refusal(self, response: httpx.Response, needs: str = "") -> MusterError:
+        return _refusal(response, needs, self._named)
+
+    async def _answer(self, method: str, path: str, **options: Any) -> httpx.Response:
         if self._client is None:
             self._client = self._open()
         try:
             async with asyncio.timeout(self._timeout):
-                response = await self._client.request(method, path, **options)
+                return await self._client.request(method, path, **options)
         except (httpx.HTTPError, TimeoutError, OSError) as error:
             raise _no_answer(error, self._timeout) from error
-        if not response.is_success:
-            raise _refusal(response, needs, self._named)
-        return response
 
     async def close(self) -> None:
         if self._client is not None:

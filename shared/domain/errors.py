@@ -111,7 +111,7 @@ class Limited(TryLater):
 
 
 class Unreachable(TryLater):
-    """No usable answer. `neighbour`: "matrix", "authentik", "firestore", "tasks", "secrets" or
+    """No usable answer. `neighbour`: "matrix", "authentik", "firestore", "tasks", "secrets", "mail" or
     "assistant"."""
 
     def __init__(self, neighbour: str, cause: str, fix: str = "") -> None:

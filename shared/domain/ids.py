@@ -45,6 +45,16 @@ def transaction_id(parent: str, step: str, user_id: str) -> str:
     return f"muster.{digest('transaction', parent, step, user_id, length=32)}"
 
 
+def mail_step(address: str) -> str:
+    """One for each recipient, however they spell their address; it does not show the address."""
+    return f"email:{digest('address', address.casefold(), length=16)}"
+
+
+def mail_id(parent: str, step: str) -> str:
+    """Of one step's e-mail: each try of it has the same one."""
+    return f"muster.{digest('mail', parent, step, length=32)}"
+
+
 def direct_alias(salt: str, user_id: str, nth: int = 0) -> str:
     """Keyed: an alias is public, and must not tell a stranger who has been written to. `nth`: of the rooms that the
     bot has had with this member; each has an alias of its own."""

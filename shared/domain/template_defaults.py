@@ -74,6 +74,8 @@ It is good until {expires_at}, and takes a few minutes. If it gives you trouble,
 {% endif %}
 """,
     "email_invite": """\
+# You are invited to {community}
+
 Hello{% if display_name %} {display_name}{% endif %},
 
 {% if sponsor %}{sponsor} has invited you{% else %}you are invited{% endif %} to join us at {community}.
@@ -87,6 +89,8 @@ anything.
 See you soon!
 """,
     "email_recovery": """\
+# A new password for {community}
+
 Hello {display_name},
 
 here is the link by which you choose a new password for {community}:

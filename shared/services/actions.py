@@ -36,6 +36,12 @@ def _people() -> Table:
     return {"people": do_people}
 
 
+def _mails() -> Table:
+    from shared.services.mails import send
+
+    return {"email": send}
+
+
 def _rooms() -> Table:
     from shared.services import entering, plan_acts, powers, rooms
 
@@ -116,6 +122,7 @@ TABLES: Mapping[str, Callable[[], Table]] = {
     "import": _imports,
     "people": _people,
     "signal_room": _signal,
+    "email": _mails,
 }
 
 

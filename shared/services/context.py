@@ -17,6 +17,7 @@ from shared.ports import (
     Finding,
     Keys,
     Opener,
+    Post,
     Renderer,
     Sealer,
     TaskQueue,
@@ -114,6 +115,10 @@ class Ports(Protocol):
     async def opener(self) -> Opener: ...
     async def assistant(self) -> Assistant:
         """Raises `Misconfigured` while there is none (`Policy.assistant`)."""
+        ...
+
+    async def post(self) -> Post | None:
+        """None while e-mail is off: not set up, or by half. Raises `Misconfigured` where its secret cannot be read."""
         ...
 
     async def check_device(self) -> list[Finding]:

@@ -123,7 +123,9 @@ async def begun(ports: Ports, actor: Actor, job: Job, steps: Sequence[Step], act
         raise Invalid.field("rooms", f"expected at most {MAX_STEPS}")
     job = job.but(state=derived_state("", steps), finished_at=None if steps else job.created_at)
     rooms = list(dict.fromkeys(step.room for step in steps if step.room))
-    target = job.matrix_id or (rooms[0] if len(rooms) == 1 else "")  # several people: each step's own record names one
+    target = (
+        job.matrix_id or job.target or (rooms[0] if len(rooms) == 1 else "")
+    )  # several people: each step's own record names one
     record = audit(ports.now(), actor.name, action, target, job.id, source=actor.source)
     record = record.but(detail={"job": job.id, "rooms": rooms, "reason": job.reason} | detail)
     creations = [Create(step.path, step.data()) for step in steps]

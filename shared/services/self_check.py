@@ -28,6 +28,7 @@ async def self_check(ports: Ports, problems: Sequence[str], where: str = "") -> 
         "matrix device": _device,
         "matrix sync device": watch_check.seen,
         signal_bridge.CHECK: signal_bridge.check,
+        "mail": _mail,
         "cache": cache_check.check,
         "neighbours": _neighbours,
         "sweep": lambda p: _sweep(p, where),
@@ -98,6 +99,12 @@ async def _membership(chat: Chat, policy: Policy) -> list[Finding]:
 
 async def _device(ports: Ports) -> list[Finding]:
     return await device_watch.seen(ports) if ports.policy.encrypt else []
+
+
+async def _mail(ports: Ports) -> list[Finding]:
+    """Set up by half, the settings say so."""
+    post = await ports.post()
+    return await post.check() if post else [Finding("mail server", ok=True, detail="e-mail is off")]
 
 
 async def _neighbours(ports: Ports) -> list[Finding]:

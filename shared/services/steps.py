@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from shared.domain import ids, pace
 from shared.domain.audit import Audit, audit
@@ -43,6 +43,8 @@ SENDS = (
     "indoc_farewell", "hello", "welcome", "sponsor_note", "removal_message", "indoc_nudge", "template_test",
 )  # fmt: skip
 """Kinds that send a message: which device it is sent from is committed first."""
+MAILS = ("email",)
+"""Kinds that send an e-mail: that it is begun is committed first, since a mail server cannot be asked afterwards."""
 
 
 class Done(Struct, frozen=True):
@@ -79,7 +81,8 @@ Ending = Done | Skipped | Waits | Continues
 
 class Act(Struct, frozen=True):
     """What an action is given. `look_first`: the message may have been sent under a transaction id
-    that no longer protects, so look into the room before sending."""
+    that no longer protects, so look into the room before sending. Of an e-mail: it was begun before, and nobody has
+    recorded what became of it."""
 
     ports: Ports
     parent: Parent
@@ -165,6 +168,9 @@ async def _claim(ports: Ports, found: _Found, device: str) -> tuple[_Found, Act]
     if device:
         look_first = step.sent_at is not None and (step.sent_device != device or now - step.sent_at > TRANSACTIONS_HOLD)
         claimed = claimed.but(sent_device=device, sent_at=step.sent_at or now)
+    if step.kind in MAILS:
+        look_first = step.sent_at is not None
+        claimed = claimed.but(sent_at=step.sent_at or now)
     try:
         [version] = await ports.documents.write(found.step.replaced(claimed))
     except Outpaced as error:
@@ -193,6 +199,9 @@ def _continued(step: Step, ending: Continues, now: datetime) -> Step:
 
 async def _failed(ports: Ports, found: _Found, error: Exception) -> str:
     """By what must be done about it: wait as long as the homeserver says, try again, or show it to a person."""
+    if found.step.record.kind in MAILS and isinstance(error, MusterError):  # whoever raised it knows what was sent
+        unsent = found.step.record.but(sent_at=None)
+        found = structs.replace(found, step=Stored(unsent, found.step.path, found.step.version))
     step = found.step.record
     if isinstance(error, Limited):
         return await _queue_up(ports, found, error.after)
@@ -246,7 +255,7 @@ def _audited(ports: Ports, found: _Found, step: Step) -> Audit:
         ports.now(),
         getattr(owner, "actor", MUSTER.name),
         f"step.{step.kind}",
-        step.matrix_id or owner.matrix_id or getattr(owner, "username", owner.id),
+        step.matrix_id or owner.matrix_id or getattr(owner, "username", "") or getattr(owner, "target", "") or owner.id,
         step.path,
         str(step.attempts),
         outcome=step.state,

@@ -101,7 +101,7 @@ async def restate(ports: Ports, path: str) -> None:
         changed = stored.record.but(state=state, finished_at=finished)
         if changed != stored.record:
             await ports.documents.write(stored.replaced(changed))
-            if isinstance(changed, Job):
+            if isinstance(changed, Job) and changed.kind != "email":  # which moves nobody
                 from shared.services.sync_requests import nudge  # with the cache behind it, which no other step needs
 
                 await nudge(ports, "matrix")

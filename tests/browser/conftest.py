@@ -73,9 +73,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory, more_settings: dict[str, str
     expect.set_options(timeout=20_000)
     if not CHROMIUM:
         pytest.skip("there is no Chromium: apt install chromium, or name it in CHROMIUM")
-    with Stack(
-        tmp_path_factory.mktemp("stack"), SQLITE | given(os.environ) | {"MUSTER_FREE_PORTS": "1"} | more_settings
-    ) as started:
+    settings = SQLITE | given(os.environ) | {"MUSTER_FREE_PORTS": "1"} | more_settings
+    with Stack(tmp_path_factory.mktemp("stack"), settings) as started:
         yield started
 
 

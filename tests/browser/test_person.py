@@ -16,6 +16,7 @@ from tests.browser.conftest import Open, looked_at, with_key
 from tests.browser.introductions import SAMPLES, SIX
 from tests.browser.test_page import STORED, api, both
 from tests.contracts.assistant_server import AssistantServer, serving, settings_for
+from tests.contracts.mail_server import PASSWORD, SENDER, USERNAME, MailServer, mail_server
 
 pytestmark = pytest.mark.timeout(120)
 PARSED = """async (texts) => { const { parse } = await import("/introduction.js"); return texts.map((text) => parse(text)); }"""
@@ -47,9 +48,18 @@ def assistant() -> Iterator[AssistantServer]:
 
 
 @pytest.fixture(scope="module")
-def more_settings(assistant: AssistantServer) -> dict[str, str]:
-    """With an assistant, which nobody has to ask."""
-    return settings_for(assistant)
+def postbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MailServer]:
+    """The mail server of this file's stack."""
+    with mail_server(tmp_path_factory.mktemp("mail")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def more_settings(assistant: AssistantServer, postbox: MailServer) -> dict[str, str]:
+    """With an assistant, which nobody has to ask, and a mail server."""
+    host = {"SMTP_HOST": "127.0.0.1", "SMTP_PORT": str(postbox.port), "SMTP_CA_BUNDLE": str(postbox.ca)}
+    login = {"SMTP_USERNAME": USERNAME, "SMTP_PASSWORD": PASSWORD, "SMTP_FROM": SENDER}
+    return settings_for(assistant) | host | login
 
 
 @pytest.fixture(scope="module")
@@ -484,3 +494,70 @@ def test_an_invite_with_groups_and_bundles(open_page: Open, stack: Stack, choir:
     expect(page.get_by_role("definition").filter(has_text="Choir: rooms")).to_be_hidden()
     expect(page.get_by_role("definition").filter(has_text="muster-members")).to_be_visible()
     looked_at(page)
+
+
+# ------------------------------------------------------------------ e-mails
+
+
+@both
+def test_an_invite_by_mail(open_page: Open, stack: Stack, postbox: MailServer, width: int) -> None:
+    """After making it the address is there; the e-mail is shown first; one of two fails by name, with its fix, and is
+    sent again; two presses send one; who comes back finds what became of each."""
+    gone, ada = f"gone{width}@example.org", f"ada{width}@example.org"
+    postbox.answers[gone] = "550 5.1.1 no such user"
+    page = open_page(width, "#/invites/new")
+    with_key(page, stack.env)
+    page.get_by_label("Label").fill(f"Ada by mail {width}")
+    page.get_by_label("How often it can be used").fill("2")
+    page.get_by_text("Note, e-mail, Matrix id").click()
+    page.get_by_label("E-mail", exact=True).fill(ada)
+    page.get_by_role("button", name="Make the invite").click()
+    box = page.get_by_label("Addresses")
+    expect(box).to_have_value(ada)
+    box.fill(f"{ada}, {gone}")
+    page.get_by_role("button", name="Show the e-mail").click()
+    shown = page.get_by_label("The e-mail", exact=True)
+    expect(shown).to_contain_text("itoken=")
+    expect(page.get_by_text(SENDER)).to_be_visible()
+    looked_at(page)
+
+    sent = posted(page, "/email")
+    page.get_by_role("button", name="Send by e-mail").dblclick()
+    outcome = page.get_by_role("list", name="What became of each e-mail")
+    expect(outcome.get_by_role("listitem").filter(has_text=ada)).to_contain_text("sent")
+    failed = outcome.get_by_role("listitem").filter(has_text=gone)
+    expect(failed).to_contain_text("there is no such mailbox")
+    expect(failed).to_contain_text("How to fix:")
+    looked_at(page)
+    assert len(sent) == 1
+
+    page.get_by_role("link", name="All invites").click()
+    page.get_by_role("link", name=f"Ada by mail {width}").click()
+    del postbox.answers[gone]
+    page.get_by_role("button", name=f"Send again to {gone}").click()
+    expect(failed).to_contain_text("sent")
+    expect(page.get_by_role("button", name="Send again")).to_have_count(0)
+    letters = [letter for letter in postbox.letters() if str(width) in letter["To"]]
+    assert sorted(letter["To"] for letter in letters) == [ada, gone]
+    assert all("itoken=" in str(letter) for letter in letters)
+
+
+@both
+def test_a_recovery_link_by_mail(open_page: Open, stack: Stack, postbox: MailServer, width: int) -> None:
+    """Two presses on the member's page send it; the page says so and never has the link."""
+    username = f"zed{width}"
+    pk = an_account(stack.env, username, f"Zed {width}")
+    page = open_page(width, f"#/people/{pk}")
+    with_key(page, stack.env)
+    page.get_by_role("button", name="Send a recovery link by e-mail…").click()
+    page.get_by_role("button", name=f"Yes: send it to {username}@example.org").click()
+    expect(page.get_by_role("list", name="What became of each e-mail")).to_contain_text(f"{username}@example.org: sent")
+    expect(page.get_by_text("sent a recovery link by e-mail to")).to_be_visible()
+    looked_at(page)
+    [letter] = [letter for letter in postbox.letters() if username in letter["To"]]
+    plain = letter.get_body(("plain",))
+    assert plain is not None
+    token = plain.get_content().partition("flow_token=")[2].split()[0].rstrip(")")
+    assert len(token) > 20
+    assert token not in page.content()
+    assert token not in json.dumps(api(stack.env, "GET", "/api/audit?limit=200"))

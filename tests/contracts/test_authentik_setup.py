@@ -317,6 +317,8 @@ async def every_call(directory: AuthentikDirectory) -> None:
     await directory.find_invitation(invitation.name)
     await directory.invitation(invitation.pk)
     await directory.update_invitation(invitation.pk, SOON, {})
+    await directory.mails_invitations()
+    await directory.mail_invitation(invitation.pk, "ada@example.org")
     await directory.delete_invitation(invitation.pk)
     await directory.enrolled_by_flow(made.username)
 

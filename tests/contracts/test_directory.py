@@ -63,8 +63,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Authentik]:
 
 @pytest.fixture(scope="module")
 def bare(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Authentik]:
-    """One whose brand has no recovery flow."""
-    with standin(tmp_path_factory.mktemp("authentik") / "state.sqlite", recovery=False) as running:
+    """One whose brand has no recovery flow, and which mails no invitations, being older."""
+    with standin(tmp_path_factory.mktemp("authentik") / "state.sqlite", recovery=False, send_email=False) as running:
         yield running
 
 
@@ -85,7 +85,7 @@ async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
             fake.add_group(name, superuser, parents)
 
         def switched(on: bool) -> FakeDirectory:
-            fake.recovery = on
+            fake.recovery = fake.mails = on
             return fake
 
         yield World(fake, lambda itoken, username: fake.enroll(itoken, username), switched)
@@ -123,6 +123,18 @@ async def test_an_invitation_has_a_link_and_the_expiry_asked_for(world: World) -
     made = await world.directory.create_invitation(fresh("invite"), SOON, {"name": "李"})
     assert made.link.endswith(f"/if/flow/muster-enrollment/?itoken={made.pk}")
     assert made.expires_at == SOON
+
+
+async def test_an_invitation_is_mailed_where_the_server_can(world: World) -> None:
+    """Whether it can is known without sending; then it takes one address at a time, and knows its invitations."""
+    able = world.recovery(True)
+    assert await able.mails_invitations()
+    made = await able.create_invitation(fresh("invite"), SOON, {})
+    await able.mail_invitation(made.pk, "ada@example.org")
+    with pytest.raises(NotFound):
+        await able.mail_invitation(str(uuid4()), "ada@example.org")
+    unable = world.recovery(False)
+    assert not await unable.mails_invitations()
 
 
 async def test_an_invitation_is_found_by_its_exact_name(world: World) -> None:

@@ -23,6 +23,8 @@ class FakeDirectory:
 
     base: str = "https://auth.example.test"
     recovery: bool = True
+    mails: bool = False
+    mailed: list[tuple[str, str]] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
@@ -96,6 +98,16 @@ class FakeDirectory:
     async def delete_invitation(self, pk: str) -> None:
         await self._enter("delete_invitation")
         self.invitations.pop(pk, None)
+
+    async def mails_invitations(self) -> bool:
+        await self._enter("mails_invitations")
+        return self.mails
+
+    async def mail_invitation(self, pk: str, email: str) -> None:
+        await self._enter("mail_invitation")
+        if not self.mails or pk not in self.invitations:
+            raise NotFound("no such invitation")
+        self.mailed.append((pk, email))
 
     async def account(self, pk: int) -> Account:
         await self._enter("account")

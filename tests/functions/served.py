@@ -23,6 +23,7 @@ from shared.wiring import Wiring
 from tests.fakes.assistant import FakeAssistant
 from tests.fakes.chat import FakeChat
 from tests.fakes.directory import FakeDirectory
+from tests.fakes.post import FakePost
 from tests.fakes.task_queue import FakeTaskQueue
 from tests.functions.tokens import CLIENT_ID, SCHEDULER_ACCOUNT, TASKS_ACCOUNT, TASKS_URL, Issuer
 from tests.world import DOMAIN, World
@@ -41,7 +42,7 @@ PLANTED = {
 """Secrets that no log, answer or problem may ever show."""
 
 DIRECTORY_READS = set(
-    "account account_named account_marked accounts groups find_invitation enrolled_by_flow check".split()
+    "account account_named account_marked accounts groups find_invitation enrolled_by_flow mails_invitations check".split()
 )
 CHAT_READS = set(
     "whoami resolve membership has_profile power is_encrypted find_sent joined_rooms room rooms rooms_of direct_rooms "
@@ -123,6 +124,9 @@ class ServedWiring(Wiring):
     async def chat(self) -> FakeChat:  # type: ignore[override]
         self.settings.require("matrix")
         return self._watched("matrix", self.world.homeserver)
+
+    async def post(self) -> FakePost | None:  # type: ignore[override]
+        return self.world.letterbox
 
     async def watcher(self) -> FakeChat | None:  # type: ignore[override]
         return await self.world.watcher()

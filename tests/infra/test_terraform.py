@@ -30,7 +30,7 @@ pytestmark = pytest.mark.timeout(600)
 
 OWN_TARGETS = {"create_invite", "create_user"}
 PUBLIC_KINDS = {"admin", "hook"}
-LATER = {"MATRIX_REPLIES_KEY", "MATRIX_SYNC_ACCESS_TOKEN", "ASSISTANT_API_KEY"}
+LATER = {"MATRIX_REPLIES_KEY", "MATRIX_SYNC_ACCESS_TOKEN", "ASSISTANT_API_KEY", "SMTP_PASSWORD"}
 CRYPTO_KEYS = {"MATRIX_PICKLE_KEY", "MATRIX_DEVICE_ACCOUNT"}
 ELSEWHERE = {
     "MATRIX_DISABLE_SSL_VERIFICATION": "refused in production",
@@ -46,7 +46,7 @@ ELSEWHERE = {
 }
 """Settings that no deployed function is given, and why."""
 NEEDS: Mapping[str, tuple[Concern, ...]] = {
-    "admin": ("authentik", "webhook", "admin", "matrix", "onboarding", "store", "tasks", "stack"),
+    "admin": ("authentik", "webhook", "admin", "matrix", "onboarding", "store", "tasks", "mail", "stack"),
     "create_invite": ("authentik", "admin", "onboarding", "store"),
     "create_user": ("authentik", "admin", "onboarding", "store", "tasks"),
     "enrollment_webhook": ("webhook", "authentik", "onboarding", "store", "tasks"),
@@ -223,7 +223,8 @@ def test_secrets_of_each(everything: Run) -> None:
     of encryption, and nobody what is for set-up."""
     may_read = readers(everything)
     assert may_read["enrollment_webhook"] == {"AUTHENTIK_WEBHOOK_SECRETS", "AUTHENTIK_API_TOKEN"}
-    assert may_read["update_account"] == {"AUTHENTIK_API_TOKEN"}
+    assert may_read["update_account"] == {"AUTHENTIK_API_TOKEN", "SMTP_PASSWORD"}
+    assert {name for name, secrets in may_read.items() if "SMTP_PASSWORD" in secrets} == {"admin", "update_account"}
     assert {name for name, secrets in may_read.items() if secrets & CRYPTO_KEYS} == {
         "remove_from_indoc",
         "deliver_welcome",
@@ -236,7 +237,8 @@ def test_secrets_of_each(everything: Run) -> None:
     assert not any("MATRIX_RECOVERY_KEY" in secrets for secrets in may_read.values())
     for name, kind in ENTRY_POINTS.items():
         if kind == "task":
-            assert all(secret.startswith(neighbour_of(name).upper()) for secret in may_read[name])
+            own = may_read[name] - {"SMTP_PASSWORD"}
+            assert all(secret.startswith(neighbour_of(name).upper()) for secret in own)
 
 
 def test_no_secret_for_the_whole_project(everything: Run) -> None:
@@ -302,7 +304,7 @@ def test_settings_are_enough(deployed: dict[str, Run], which: str) -> None:
 @pytest.mark.parametrize("which", ["usual", "everything"])
 def test_secrets_go_by_their_names(deployed: dict[str, Run], which: str) -> None:
     """A function is given the names of the secrets that it may read (and the page one more, to say whether it is set),
-    never a value; those of encryption and of the assistant only once it is switched on, since before there are none."""
+    never a value; those of encryption, e-mail and the assistant only once it is switched on, since before there are none."""
     run, secret = deployed[which], {setting.name for setting in SETTINGS if setting.secret}
     later = set() if which == "everything" else {*CRYPTO_KEYS, *LATER}
     made = {one["secret_id"] for one in run.all("google_secret_manager_secret").values()}

@@ -39,6 +39,7 @@ from shared.services import (
     leases,
     limits,
     lists,
+    mails,
     new_users,
     offboarding,
     onboardings,
@@ -57,6 +58,7 @@ from shared.services.context import Terms
 from shared.services.removals import Words
 from shared.services.resume import LEASE, LEASE_FOR
 from shared.services.self_check import self_check
+from tests.fakes.post import FakePost
 from tests.fakes.signal_bridge import bridged
 from tests.fakes.task_queue import FakeTaskQueue
 from tests.shared.services.test_encryption import PICKLE_KEY, keys, sealing
@@ -153,6 +155,14 @@ async def by_an_admin(world: World) -> None:
     everybody = bulk.Wanted("add_group", filter=lists.Wanted(), group="friends", count=9, key="k5", body="b5")
     await bulk.start(world, ADMIN, everybody)
     await self_check(world, [])
+
+
+async def by_mail(world: World) -> None:
+    """An invite to two addresses, one of which can be none."""
+    world.letterbox = FakePost()
+    invite = await world.invite("By mail", max_uses=2)
+    await mails.mail_invite(world, ADMIN, invite.id, ["ivy@example.test", "nobody"], "k6", "b6")
+    await world.work()
 
 
 async def by_a_bundle(world: World) -> None:
@@ -253,6 +263,7 @@ STORIES: tuple[Callable[[World], Awaitable[None]], ...] = (
     without_device,
     held,
     by_an_admin,
+    by_mail,
     by_a_bundle,
     shown_out,
     worded,

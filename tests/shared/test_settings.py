@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from shared.domain.errors import Misconfigured
-from shared.settings import BY_NAME, SETTINGS, Settings
+from shared.settings import BY_NAME, MAIL, SETTINGS, Settings
 
 COMPLETE = {
     "AUTHENTIK_URL": "https://auth.example.test/",
@@ -173,3 +173,34 @@ def test_every_setting_says_what_it_is_for() -> None:
     """Each has one line for a person, and names are unique."""
     assert all(setting.about and "\n" not in setting.about for setting in SETTINGS)
     assert len(BY_NAME) == len(SETTINGS)
+
+
+@pytest.mark.parametrize("missing", MAIL)
+def test_e_mail_by_half_is_off(missing: str) -> None:
+    """None of it: off, and well. All: on. All but one: off, and that one is named, with no value."""
+    whole = {"SMTP_HOST": "smtp.test", "SMTP_USERNAME": "u", "SMTP_PASSWORD": "s3cret", "SMTP_FROM": "Muster <m@x.org>"}
+    assert (Settings({}).mails, Settings({}).problems("mail")) == (False, [])
+    assert (Settings(whole).mails, Settings(whole).problems("mail")) == (True, [])
+    half = Settings({name: value for name, value in whole.items() if name != missing})
+    [problem] = half.problems("mail")
+    assert (half.mails, problem.startswith(f"{missing} is not set"), "s3cret" in problem) == (False, True, False)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SMTP_PORT", "0"),
+        ("SMTP_PORT", "65536"),
+        ("SMTP_PORT", "smtp"),
+        ("SMTP_SECURITY", "none"),
+        ("SMTP_FROM", "muster"),
+        ("SMTP_FROM", "a@x.org, b@x.org"),
+        ("SMTP_FROM", "Z <zo\u00eb@x.org>"),
+        ("SMTP_FROM", "M <m@x.org>\nBcc: e@x.org"),
+    ],
+)
+def test_malformed_e_mail_is_off(name: str, value: str) -> None:
+    """A port, a way of encryption and a sender that cannot be are named, and keep e-mail off."""
+    whole = {"SMTP_HOST": "smtp.test", "SMTP_USERNAME": "u", "SMTP_PASSWORD": "p", "SMTP_FROM": "m@x.org"}
+    settings = Settings(whole | {name: value})
+    assert (settings.mails, settings.problem(name).startswith(f"{name} is not valid")) == (False, True)

@@ -9,11 +9,13 @@ export const ACTS = {
   "invite.revoke": "revoked the invite",
   "sponsor.pause": "paused the invites of",
   "sponsor.resume": "resumed the invites of",
+  "invite.email": "sent by e-mail the invite",
   "user.create": "made the account of",
   "user.edit": "changed the account of",
   "user.activate": "activated the account of",
   "user.deactivate": "deactivated the account of",
   "user.recovery": "made a recovery link for",
+  "user.recovery.email": "sent a recovery link by e-mail to",
   "user.delete": "deleted the account of",
   "user.offboard": "began to take out of the community:",
   "user.signal": "wrote on Signal to",
@@ -52,7 +54,7 @@ export const ACTS = {
 };
 
 // What Muster itself did, step by step.
-export const STEP_ACTS = ["room", "level", "removal", "groups", "activate", "deactivate", "invitation", "hello", "welcome", "sponsor_note", "indoc_farewell", "indoc_removal", "import", "signal_room"];
+export const STEP_ACTS = ["room", "level", "removal", "groups", "activate", "deactivate", "invitation", "hello", "welcome", "sponsor_note", "indoc_farewell", "indoc_removal", "import", "signal_room", "email"];
 export const actInWords = (action) => (action.startsWith("step.") ? capital(kindInWords(action.slice(5))) : capital((ACTS[action] || action).replace(/(:| of| for| at|,)+$/, "")));
 
 const OUTCOMES = { done: "", failed: ": failed", skipped: ": skipped", waiting: ": waits", scheduled: ": to be tried again", pending: ": waits" };

@@ -61,6 +61,7 @@ export const STEPS = {
   sponsor_note: "Word to the sponsor",
   removal_message: "Message to them",
   removal: "Remove from",
+  email: "E-mail",
   template_test: "A message to try",
   signal_room: "Chat on Signal",
 };

@@ -76,6 +76,12 @@ run "everything" {
     notice_without_device    = true
     recommend_min_score      = 30
     recommend_max_score      = 90
+    smtp_host                = "smtp.example.org"
+    smtp_port                = 465
+    smtp_security            = "tls"
+    smtp_username            = "muster@example.org"
+    smtp_from                = "Muster <muster@example.org>"
+    smtp_ca_bundle           = "/etc/ssl/c.pem"
     tracing                  = true
     assistant_url            = "https://models.example.org/v1"
     assistant_model          = "small-model"

@@ -25,6 +25,8 @@ GET /api/invites
 GET /api/invites/{invite_id}
 PATCH /api/invites/{invite_id}
 POST /api/invites/{invite_id}/revoke
+POST /api/invites/{invite_id}/email
+GET /api/invites/{invite_id}/email
 POST /api/users
 GET /api/users
 GET /api/users/{pk}
@@ -33,6 +35,7 @@ DELETE /api/users/{pk}
 POST /api/users/{pk}/activate
 POST /api/users/{pk}/deactivate
 POST /api/users/{pk}/recovery
+POST /api/users/{pk}/recovery/email
 POST /api/users/{pk}/onboard
 POST /api/users/{pk}/offboard
 DELETE /api/users/{pk}/bundles/{bundle_id}
@@ -187,6 +190,8 @@ MAKING = (
     "POST /api/invites",
     "POST /api/invites/batch",
     "POST /api/users",
+    "POST /api/invites/{invite_id}/email",
+    "POST /api/users/{pk}/recovery/email",
     "POST /api/users/{pk}/offboard",
     "POST /api/users/{pk}/signal",
     "POST /api/users/bulk",

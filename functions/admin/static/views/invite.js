@@ -1,6 +1,7 @@
 // One invite: to hand over, to change, to revoke, and who came in by it.
 import { each, get, patch, post } from "../api.js";
 import { button, chip, copier, drafts, factList, fill, h, mark, once, problem, say, twice } from "../dom.js";
+import { inviteEmail } from "../emailing.js";
 import { bundleInWords, named } from "../grants.js";
 import { inviteForm } from "../invite_form.js";
 import { namer } from "../rooms.js";
@@ -25,6 +26,7 @@ function draw(place, about) {
     h("div", { class: "head" }, h("h1", { tabindex: "-1" }, made ? `The invite for ${invite.label} is made` : invite.label), chip(invite.status, INVITES[invite.status])),
     !invite.settled && h("p", { class: "quiet" }, "Authentik has not taken this over yet: it will within a minute or so."),
     invite.status === "pending" && given(about),
+    inviteEmail(about),
     h("section", {}, h("h2", {}, "What it grants"), grants(about)),
     invite.sponsor && vouching(about),
     usedBy(about),

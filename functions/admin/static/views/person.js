@@ -1,6 +1,7 @@
 // A member: their account, groups, rooms, onboarding, and what was done to them. Each part stands for itself.
 import { del, get, patch, post } from "../api.js";
 import { button, chip, drafts, factList, field, fill, h, mark, once, problem, refused, say, twice } from "../dom.js";
+import { recoveryEmail } from "../emailing.js";
 import { groupPicker } from "../grants.js";
 import { wayIn } from "../handover.js";
 import * as parts from "../member_parts.js";
@@ -172,11 +173,12 @@ function access(about) {
     about.head.querySelector("h1").focus();
   };
   const on = button("Activate", () => once(on, () => active("activate"), trouble), { class: "main" });
+  const mail = one.email && one.active && recoveryEmail({ path, to: one.email, signal: about.signal, ended: () => about.parts["What was done to them"].reading() });
   const renew = twice("New recovery link…", "Yes: make one now", link, trouble, {});
   return [
     h("p", { class: "quiet" }, one.active ? "They can sign in. " : "They cannot sign in. ", "A recovery link lets them choose a new password; where Authentik has no recovery flow it is a temporary password, and their old one ends."),
-    trouble, given,
-    h("p", { class: "actions" }, renew, one.active ? twice("Deactivate…", "Yes: they cannot sign in any more", () => active("deactivate"), trouble) : on),
+    trouble, given, mail && mail.element,
+    h("p", { class: "actions" }, renew, mail && mail.controls, one.active ? twice("Deactivate…", "Yes: they cannot sign in any more", () => active("deactivate"), trouble) : on),
   ];
 }
 

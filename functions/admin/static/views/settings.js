@@ -12,6 +12,7 @@ const CONCERNS = {
   assistant: "The assistant, where there is one",
   store: "Storage",
   tasks: "Tasks and schedules",
+  mail: "E-mail",
   watch: "Traces and costs",
   stack: "This installation",
 };
