@@ -376,7 +376,7 @@ TOGETHER: Mapping[Concern, tuple[str, ...]] = {
     "assistant": ("ASSISTANT_URL", "ASSISTANT_API_KEY", "ASSISTANT_MODEL"),
     "mail": ("SMTP_HOST", "SMTP_USERNAME", "SMTP_PASSWORD", "SMTP_FROM"),
 }
-"""Optional settings of which one alone does nothing: all of them are set, or what they are for is off. Of mail the login
+"""Optional settings of which one alone does nothing: all are set, or what they are for is off. Of mail the login
 too: a relay that asks for none would trust whoever has the address of a function."""
 OPTIONAL: Mapping[Concern, str] = {"assistant": "the assistant", "mail": "e-mail"}
 
