@@ -8,6 +8,8 @@ from urllib.parse import quote
 
 MARKER = "org.muster.step"
 """A key in the content that names the step, so that a retry can find what was sent."""
+TEMPLATE = "org.muster.template"
+"""A key in the content of what a template has made: which, and in which version."""
 
 
 def mention(user_id: str, name: str) -> str:

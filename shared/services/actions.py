@@ -77,6 +77,12 @@ def _words_before() -> Table:
     return {"removal_message": say_before}
 
 
+def _answers() -> Table:
+    from shared.services.answers import answer
+
+    return {"answer": answer}
+
+
 TABLES: Mapping[str, Callable[[], Table]] = {
     "groups": _accounts,
     "invitation": _accounts,
@@ -91,6 +97,7 @@ TABLES: Mapping[str, Callable[[], Table]] = {
     "level": _rooms,
     "spread": _parts,
     "removal_message": _words_before,
+    "answer": _answers,
     "indoc_nudge": _clock,
     "indoc_expiry": _clock,
     "import": _imports,

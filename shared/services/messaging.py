@@ -4,7 +4,7 @@ must be encrypted."""
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from msgspec import field
@@ -12,9 +12,11 @@ from msgspec import field
 from shared.domain import ids, messages
 from shared.domain.errors import Conflict, NotFound, Outpaced, Refused, TryLater
 from shared.domain.records import Record
-from shared.ports import Create, Put, Query
+from shared.domain.sent import Sent
+from shared.ports import Create, Put, Query, Write
+from shared.services import sent
 from shared.services.context import Ports
-from shared.services.encryption import NoDevice, check_overdue, say_sealed, waits_for_device, waits_for_join
+from shared.services.encryption import NoDevice, check_overdue, letter_id, say_sealed, waits_for_device, waits_for_join
 from shared.services.position import begin_in_time
 from shared.services.presence import look_up_presence
 from shared.services.steps import Act, Done, Ending
@@ -36,26 +38,63 @@ class DirectRoom(Record, frozen=True, kw_only=True):
     notice: dict[str, Any] = field(default_factory=dict)
 
 
-async def say(
+async def say(act: Act, room_id: str, content: dict[str, Any]) -> dict[str, Any]:
+    """Sends a step's message to a room of many once: under the transaction id that its claim has committed, and after
+    a look into the room where that id no longer protects. Encrypted where the room is, by its own state. Answers the
+    event id and what became of it."""
+    chat = await act.ports.chat()
+    if await chat.is_encrypted(room_id):
+        return await _sealed(act, room_id, content)
+    found = await chat.find_sent(room_id, messages.MARKER, act.marker) if act.look_first else None
+    return {"room_id": room_id, "event_id": found or await chat.send(room_id, content, act.marker)}
+
+
+async def say_directly(
+    act: Act,
+    room: DirectRoom,
+    content: dict[str, Any],
+    people: Collection[str] | None = None,
+    known: Sent | None = None,
+) -> dict[str, Any]:
+    """As `say`, to one member, and on record (`shared.services.sent`). `people`: who is there, where that has just been
+    seen. `known`: the record, where there was one before the first try. Raises `NoDevice` while nobody could read it:
+    then none is made either."""
+    draft = await sent.drafted(act, room.room_id, content, act.marker)
+    if known:
+        draft = draft.but(unsent=known.unsent, created_at=known.created_at)
+    if room.encrypted:
+        draft = draft.but(encrypted=True, letter=letter_id(act.marker, room.room_id))
+        said = await _sealed(act, room.room_id, content, people, [sent.kept(draft, act.marker)])
+        await sent.confirm(act, draft, act.marker, said["event_id"])
+        return said
+    return {"room_id": room.room_id, "event_id": await send_plainly(act, draft, content, act.marker, look=False)}
+
+
+async def send_plainly(act: Act, draft: Sent, content: dict[str, Any], marker: str, *, look: bool) -> str:
+    """The event id. The record is there first. What was tried before with another text is looked for: it may be out."""
+    chat, before = await act.ports.chat(), await sent.tried(act, marker)
+    changed = before is not None and await sent.differs(act.ports, before, draft, marker)
+    event_id = None
+    if look or act.look_first or changed:
+        event_id = await chat.find_sent(draft.room_id, messages.MARKER, marker)
+    if before is None or (changed and not event_id):
+        await act.ports.documents.write(sent.kept(draft, marker))
+    event_id = event_id or await chat.send(draft.room_id, content, marker)
+    await sent.confirm(act, draft, marker, event_id)
+    return event_id
+
+
+async def _sealed(
     act: Act,
     room_id: str,
     content: dict[str, Any],
-    *,
-    encrypted: bool | None = None,
     people: Collection[str] | None = None,
+    also: Sequence[Write] = (),
 ) -> dict[str, Any]:
-    """Sends a step's message once: under the transaction id that its claim has committed, and after
-    a look into the room where that id no longer protects. Encrypted where the room is, by the room's
-    own state unless the caller has just seen it; so with `people`, who are there. Answers the event id and what
-    became of it."""
-    chat = await act.ports.chat()
-    if encrypted if encrypted is not None else await chat.is_encrypted(room_id):
-        if not act.ports.policy.encrypt:
-            raise never_in_plain(room_id)
-        event_id, receipt = await say_sealed(act, room_id, content, people)
-        return {"room_id": room_id, "event_id": event_id} | receipt
-    sent = await chat.find_sent(room_id, messages.MARKER, act.marker) if act.look_first else None
-    return {"room_id": room_id, "event_id": sent or await chat.send(room_id, content, act.marker)}
+    if not act.ports.policy.encrypt:
+        raise never_in_plain(room_id)
+    event_id, receipt = await say_sealed(act, room_id, content, people, also)
+    return {"room_id": room_id, "event_id": event_id} | receipt
 
 
 def never_in_plain(room_id: str) -> Refused:
@@ -69,7 +108,7 @@ def never_in_plain(room_id: str) -> Refused:
 async def hello(act: Act) -> Ending:
     room, people = await direct_room(act)
     try:
-        ending = await _say_directly(act, room, messages.hello(name_of(act), act.marker), people)
+        ending = await _said_or_waits(act, room, messages.hello(name_of(act), act.marker), people)
     except Refused:
         await look_up_presence(act, None)
         raise
@@ -81,8 +120,14 @@ async def hello(act: Act) -> Ending:
 
 async def welcome(act: Act) -> Ending:
     room, _ = await direct_room(act)
+    rooms = await act.ports.documents.count(Query(f"{act.step.parent}/steps", [("kind", "==", "room")]))
+    return await say_once_there(act, room, messages.welcome(name_of(act), rooms, act.marker))
+
+
+async def say_once_there(act: Act, room: DirectRoom, content: dict[str, Any], known: Sent | None = None) -> Ending:
+    """Says it directly, or waits until the member has joined, where they could not read it before."""
     try:
-        return await _welcome(act, room)
+        return await _once_there(act, room, content, known)
     except Refused as error:
         if error.code == "M_FORBIDDEN" and not await _are_we_in(act, room.room_id):
             fix = "Nothing to do: another one is made."
@@ -90,9 +135,7 @@ async def welcome(act: Act) -> Ending:
         raise
 
 
-async def _welcome(act: Act, room: DirectRoom) -> Ending:
-    rooms = await act.ports.documents.count(Query(f"{act.step.parent}/steps", [("kind", "==", "room")]))
-    content = messages.welcome(name_of(act), rooms, act.marker)
+async def _once_there(act: Act, room: DirectRoom, content: dict[str, Any], known: Sent | None) -> Ending:
     people: Mapping[str, str] | None = None
     if room.encrypted and act.ports.policy.encrypt:
         people = await (await act.ports.keys()).members(room.room_id)
@@ -100,16 +143,18 @@ async def _welcome(act: Act, room: DirectRoom) -> Ending:
             # Newer clients may never decrypt what arrives before they have looked our keys up.
             await check_overdue(act)
             return waits_for_join(act)
-    return await _say_directly(act, room, content, people)
+    return await _said_or_waits(act, room, content, people, known)
 
 
 def name_of(act: Act) -> str:
     return getattr(act.parent, "name", "") or getattr(act.parent, "username", "") or act.matrix_id
 
 
-async def _say_directly(act: Act, room: DirectRoom, content: dict[str, Any], people: Collection[str] | None) -> Ending:
+async def _said_or_waits(
+    act: Act, room: DirectRoom, content: dict[str, Any], people: Collection[str] | None, known: Sent | None = None
+) -> Ending:
     try:
-        return Done(await say(act, room.room_id, content, encrypted=room.encrypted, people=people))
+        return Done(await say_directly(act, room, content, people, known))
     except NoDevice as error:
         return waits_for_device(act, error)
 

@@ -12,7 +12,8 @@ from shared.domain import ids, messages
 from shared.domain.errors import Conflict, Outpaced, Refused
 from shared.ports import Create
 from shared.services.encryption import DeviceOverdue
-from shared.services.messaging import DirectRoom, name_of, room_under, salt
+from shared.services.messaging import DirectRoom, name_of, room_under, salt, send_plainly
+from shared.services.sent import drafted
 from shared.services.steps import Act, Action, Done, Ending
 
 NAME = "Not encrypted: a notice"
@@ -50,9 +51,9 @@ async def _sent(act: Act, overdue: DeviceOverdue) -> DirectRoom:
     room_id, known = await _room(act)
     if await chat.is_encrypted(room_id):
         raise Refused(f"{overdue.cause}; and the homeserver encrypts each new room", overdue.fix, overdue.code)
-    event_id = await chat.find_sent(room_id, messages.MARKER, marker) if known else None
     content = messages.notice(name_of(act), act.matrix_id, marker)
-    event_id = event_id or await chat.send(room_id, content, marker)
+    draft = await drafted(act, room_id, content, marker, "notice")
+    event_id = await send_plainly(act, draft, content, marker, look=known)
     notice = {"event_id": event_id, "step": act.step.path, "at": act.ports.now()}
     return DirectRoom(matrix_id=act.matrix_id, room_id=room_id, encrypted=False, notice=notice)
 

@@ -17,7 +17,7 @@ from shared.ports import Query
 from shared.repositories import ONBOARDINGS, REMOVAL_REASONS
 from shared.services.context import Ports
 from shared.services.encryption import NoDevice
-from shared.services.messaging import direct_room, say
+from shared.services.messaging import direct_room, say_directly
 from shared.services.rooms import foreseen
 from shared.services.steps import Act, Done, Ending, Skipped
 
@@ -90,7 +90,7 @@ async def say_before(act: Act) -> Ending:
     try:
         room, people = await direct_room(act)
         content = messages.plainly(act.step.wanted.get("message") or act.parent.message, act.marker)
-        return Done(await say(act, room.room_id, content, encrypted=room.encrypted, people=people))
+        return Done(await say_directly(act, room, content, people))
     except (NoDevice, Abandoned, Rejected) as error:
         if act.parent.message_required:
             raise Conflict(

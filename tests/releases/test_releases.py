@@ -33,6 +33,7 @@ from shared.domain.plans import Plan
 from shared.domain.records import Record
 from shared.domain.removals import RemovalReason
 from shared.domain.replies import Reply
+from shared.domain.sent import Sent
 from shared.domain.syncs import Sync
 from shared.ports import Create, Task
 from shared.repositories import AUDIT, IMPORTS, INVITES, JOBS, ONBOARDINGS
@@ -68,6 +69,7 @@ RECORDS: dict[str, type[Record]] = {
     r"direct_rooms/[^/]+": DirectRoom,
     r"letters/[^/]+": Letter,
     r"replies/[^/]+": Reply,
+    r"sent/[^/]+": Sent,
     r"to_device/[^/]+": Unopened,
     r"installation/reader": Position,
     r"user_requests/[^/]+": Request,
