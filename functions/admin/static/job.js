@@ -18,6 +18,7 @@ export function jobTitle(job) {
     case "remove": return `Take ${whom} out of rooms`;
     case "offboard": return `Off-board ${whom}`;
     case "member": return `${whom}: their part of a plan`;
+    case "answer": return `Answer ${whom}`;
     case "plan": return "Apply a plan";
     case "undo": return "Take a plan back";
     case "import": return `Import ${job.reason}`;

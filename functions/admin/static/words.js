@@ -57,6 +57,7 @@ export const STEPS = {
   hello: "Direct room and hello",
   welcome: "The welcome",
   removal_message: "Message to them",
+  answer: "Answer to them",
   removal: "Remove from",
 };
 const ORDER = Object.keys(STEPS);
