@@ -4,6 +4,7 @@ worker, and kept; heavy libraries load with the adapter that needs them."""
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import secrets as chance
 import time
@@ -14,9 +15,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 from weakref import WeakKeyDictionary
 
-from shared.domain.device_account import SET_UP, DeviceAccount, pickle_key
 from shared.domain.errors import Misconfigured
-from shared.ports import Chat, Directory, Documents, Finding, Keys, Opener, Sealer, Secrets, TaskQueue, TextIndex
+from shared.ports import (
+    Chat,
+    Directory,
+    Documents,
+    Finding,
+    Keys,
+    Opener,
+    Renderer,
+    Sealer,
+    Secrets,
+    TaskQueue,
+    TextIndex,
+)
 from shared.services.context import Policy
 from shared.settings import SECRET_NAME, Settings
 
@@ -157,7 +169,7 @@ class Wiring:
                 self.settings["AUTHENTIK_FLOW_SLUG"],
                 admin_group=self.settings["ADMIN_GROUP"],
                 ca_bundle=self.settings["AUTHENTIK_CA_BUNDLE"] or None,
-                sign_in=self._sign_in(),
+                sign_in=self._sign_in,
             )
             return self._watched("authentik", directory)
 
@@ -180,6 +192,7 @@ class Wiring:
 
     async def sealer(self) -> Sealer:
         """The bot's device, as `scripts/setup matrix` has made it."""
+        from shared.domain.device_account import SET_UP, DeviceAccount, pickle_key
 
         text = await self.secret("MATRIX_DEVICE_ACCOUNT")
 
@@ -198,6 +211,7 @@ class Wiring:
         """Of members' replies: by the key that opens nothing else, where that is all that the function may read."""
         from shared.adapters.locking import Opener as Key
         from shared.adapters.locking import derived
+        from shared.domain.device_account import pickle_key
 
         own = await self.secret("MATRIX_REPLIES_KEY")
         if own:
@@ -209,6 +223,12 @@ class Wiring:
 
         return Fts5Index(passages, weights)
 
+    @cached_property
+    def renderer(self) -> Renderer:
+        from shared.adapters.templating import JinjaRenderer
+
+        return JinjaRenderer()
+
     async def check_device(self) -> list[Finding]:
         from shared.adapters.device_crafts import DeviceCrafts
         from shared.services.device_check import check_device
@@ -218,6 +238,8 @@ class Wiring:
 
     async def _access_token(self) -> str:
         """That of the device which the account belongs to, where set-up has logged in itself."""
+        from shared.domain.device_account import DeviceAccount
+
         text = await self.secret("MATRIX_DEVICE_ACCOUNT")
         own = DeviceAccount.parse(text).access_token if text else ""
         return own or str(await self.secret("MATRIX_ACCESS_TOKEN"))
@@ -322,6 +344,10 @@ QUEUES = {
 }
 """A queue per limit of what is downstream."""
 
+OBJECTS = 50_000
+"""Made between two looks for garbage. Whatever an entry point imports stays, and to look through it after every 700
+objects, as Python does unless told, was a tenth of the CPU of a cold start."""
+
 _wirings: WeakKeyDictionary[asyncio.AbstractEventLoop, Wiring] = WeakKeyDictionary()
 
 
@@ -329,6 +355,7 @@ def wiring() -> Wiring:
     """That of the running event loop, made from the environment at the first request."""
     loop = asyncio.get_running_loop()
     if loop not in _wirings:
+        gc.set_threshold(OBJECTS)
         _wirings[loop] = factory(Settings(os.environ))
     return _wirings[loop]
 

@@ -11,7 +11,7 @@ from shared.services.conversation import State, Talk
 
 
 class Answer(m.Strict):
-    """An admin's words, sent as the bot's."""
+    """An admin's words, sent as the bot's: Markdown, with the variables that each template has."""
 
     text: Annotated[m.Text, Field(min_length=1)]
 

@@ -83,6 +83,12 @@ def _answers() -> Table:
     return {"answer": answer}
 
 
+def _trials() -> Table:
+    from shared.services.template_trials import say_it
+
+    return {"template_test": say_it}
+
+
 TABLES: Mapping[str, Callable[[], Table]] = {
     "groups": _accounts,
     "invitation": _accounts,
@@ -98,6 +104,7 @@ TABLES: Mapping[str, Callable[[], Table]] = {
     "spread": _parts,
     "removal_message": _words_before,
     "answer": _answers,
+    "template_test": _trials,
     "indoc_nudge": _clock,
     "indoc_expiry": _clock,
     "import": _imports,

@@ -17,6 +17,7 @@ from msgspec.structs import asdict
 from shared.domain import ids
 from shared.domain.devices import Device, Distrusted, Messages, Sealed
 from shared.domain.errors import Outpaced, Refused, TryLater
+from shared.domain.messages import TEMPLATE
 from shared.domain.records import Record
 from shared.ports import Create, Data, Keys, Sealer, Write
 from shared.services.steps import Act, Waits
@@ -92,7 +93,7 @@ def _next_look(act: Act) -> datetime:
 class Letter(Record, frozen=True, kw_only=True):
     """A sealed message. `got`: who was sent the key, those that came later with `since`; `missed`: who was not, and
     why. The keys themselves are in `parts` documents below. `look_at`: when to look for devices that came later.
-    `step`: the path of the step whose message it is."""
+    `step`: the path of the step whose message it is. `template`: which version of which template it was made from."""
 
     id: str
     transaction: str
@@ -107,6 +108,7 @@ class Letter(Record, frozen=True, kw_only=True):
     missed: tuple[dict[str, Any], ...] = ()
     look_at: datetime | None = None
     step: str = ""
+    template: str = ""
 
     @property
     def path(self) -> str:
@@ -139,7 +141,7 @@ class Letter(Record, frozen=True, kw_only=True):
             "devices": [{key: device[key] for key in keep} for device in mine],
             "others": len(self.got) - len(mine),
             "missed": missed[:50],
-        }
+        } | ({"template": self.template} if self.template else {})
 
 
 async def say_sealed(
@@ -218,6 +220,7 @@ async def _sealed(
         missed=tuple(asdict(item) for item in missed),
         look_at=ports.now() + FIRST_LOOK,
         step=act.step.path,
+        template=str(content.get(TEMPLATE, "")),
     )
     return letter, parts
 

@@ -23,7 +23,6 @@ from shared.logs import about, within
 from shared.ports import Account, Create, Put, Write
 from shared.repositories import INVITES, ONBOARDINGS, Stored, audit_write
 from shared.repositories import steps_of as read_steps
-from shared.services import bundles
 from shared.services.context import Actor, Ports, note
 from shared.services.matrix_ids import vouched
 from shared.services.stopping import was_offboarded
@@ -164,8 +163,13 @@ async def _invite_of(ports: Ports, account: Account) -> Stored[Invite] | str | N
 
 async def _bundles(ports: Ports, start: Start, found: Stored[Invite] | str | None) -> list[Bundle]:
     """As they are now: an edit of a bundle counts for invites that went out before. One that is gone gives nothing."""
-    named = found.record.bundles if isinstance(found, Stored) else ()
-    return await bundles.of_ids(ports, tuple(dict.fromkeys((*named, *start.bundles))))
+    invited = found.record.bundles if isinstance(found, Stored) else ()
+    named = tuple(dict.fromkeys((*invited, *start.bundles)))
+    if not named:
+        return []
+    from shared.services.bundles import of_ids  # with the whole of bundles, which most invites have none of
+
+    return await of_ids(ports, named)
 
 
 def _begun(

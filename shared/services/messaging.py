@@ -13,13 +13,16 @@ from shared.domain import ids, messages
 from shared.domain.errors import Conflict, NotFound, Outpaced, Refused, TryLater
 from shared.domain.records import Record
 from shared.domain.sent import Sent
-from shared.ports import Create, Put, Query, Write
+from shared.domain.templates import Person, Value
+from shared.ports import Create, Put, Write
 from shared.services import sent
 from shared.services.context import Ports
 from shared.services.encryption import NoDevice, check_overdue, letter_id, say_sealed, waits_for_device, waits_for_join
 from shared.services.position import begin_in_time
 from shared.services.presence import look_up_presence
+from shared.services.room_names import rooms_of
 from shared.services.steps import Act, Done, Ending
+from shared.services.templates import Composed, compose
 
 SALT = "installation/salt"
 
@@ -38,39 +41,37 @@ class DirectRoom(Record, frozen=True, kw_only=True):
     notice: dict[str, Any] = field(default_factory=dict)
 
 
-async def say(act: Act, room_id: str, content: dict[str, Any]) -> dict[str, Any]:
+async def say(act: Act, room_id: str, message: Composed) -> dict[str, Any]:
     """Sends a step's message to a room of many once: under the transaction id that its claim has committed, and after
     a look into the room where that id no longer protects. Encrypted where the room is, by its own state. Answers the
-    event id and what became of it."""
+    event id, the version of the template, and what became of it."""
     chat = await act.ports.chat()
     if await chat.is_encrypted(room_id):
-        return await _sealed(act, room_id, content)
+        return await _sealed(act, room_id, message)
     found = await chat.find_sent(room_id, messages.MARKER, act.marker) if act.look_first else None
-    return {"room_id": room_id, "event_id": found or await chat.send(room_id, content, act.marker)}
+    event_id = found or await chat.send(room_id, message.content, act.marker)
+    return {"room_id": room_id, "event_id": event_id, "template": message.template}
 
 
 async def say_directly(
-    act: Act,
-    room: DirectRoom,
-    content: dict[str, Any],
-    people: Collection[str] | None = None,
-    known: Sent | None = None,
+    act: Act, room: DirectRoom, message: Composed, people: Collection[str] | None = None, known: Sent | None = None
 ) -> dict[str, Any]:
     """As `say`, to one member, and on record (`shared.services.sent`). `people`: who is there, where that has just been
     seen. `known`: the record, where there was one before the first try. Raises `NoDevice` while nobody could read it:
     then none is made either."""
-    draft = await sent.drafted(act, room.room_id, content, act.marker)
+    draft = await sent.drafted(act, room.room_id, message, act.marker)
     if known:
         draft = draft.but(unsent=known.unsent, created_at=known.created_at)
     if room.encrypted:
         draft = draft.but(encrypted=True, letter=letter_id(act.marker, room.room_id))
-        said = await _sealed(act, room.room_id, content, people, [sent.kept(draft, act.marker)])
+        said = await _sealed(act, room.room_id, message, people, [sent.kept(draft, act.marker)])
         await sent.confirm(act, draft, act.marker, said["event_id"])
         return said
-    return {"room_id": room.room_id, "event_id": await send_plainly(act, draft, content, act.marker, look=False)}
+    event_id = await send_plainly(act, draft, message, act.marker, look=False)
+    return {"room_id": room.room_id, "event_id": event_id, "template": message.template}
 
 
-async def send_plainly(act: Act, draft: Sent, content: dict[str, Any], marker: str, *, look: bool) -> str:
+async def send_plainly(act: Act, draft: Sent, message: Composed, marker: str, *, look: bool) -> str:
     """The event id. The record is there first. What was tried before with another text is looked for: it may be out."""
     chat, before = await act.ports.chat(), await sent.tried(act, marker)
     changed = before is not None and await sent.differs(act.ports, before, draft, marker)
@@ -79,7 +80,7 @@ async def send_plainly(act: Act, draft: Sent, content: dict[str, Any], marker: s
         event_id = await chat.find_sent(draft.room_id, messages.MARKER, marker)
     if before is None or (changed and not event_id):
         await act.ports.documents.write(sent.kept(draft, marker))
-    event_id = event_id or await chat.send(draft.room_id, content, marker)
+    event_id = event_id or await chat.send(draft.room_id, message.content, marker)
     await sent.confirm(act, draft, marker, event_id)
     return event_id
 
@@ -87,14 +88,14 @@ async def send_plainly(act: Act, draft: Sent, content: dict[str, Any], marker: s
 async def _sealed(
     act: Act,
     room_id: str,
-    content: dict[str, Any],
+    message: Composed,
     people: Collection[str] | None = None,
     also: Sequence[Write] = (),
 ) -> dict[str, Any]:
     if not act.ports.policy.encrypt:
         raise never_in_plain(room_id)
-    event_id, receipt = await say_sealed(act, room_id, content, people, also)
-    return {"room_id": room_id, "event_id": event_id} | receipt
+    event_id, receipt = await say_sealed(act, room_id, message.content, people, also)
+    return {"room_id": room_id, "event_id": event_id, "template": message.template} | receipt
 
 
 def never_in_plain(room_id: str) -> Refused:
@@ -108,7 +109,7 @@ def never_in_plain(room_id: str) -> Refused:
 async def hello(act: Act) -> Ending:
     room, people = await direct_room(act)
     try:
-        ending = await _said_or_waits(act, room, messages.hello(name_of(act), act.marker), people)
+        ending = await _said_or_waits(act, room, await worded(act, "hello", {}), people)
     except Refused:
         await look_up_presence(act, None)
         raise
@@ -120,14 +121,14 @@ async def hello(act: Act) -> Ending:
 
 async def welcome(act: Act) -> Ending:
     room, _ = await direct_room(act)
-    rooms = await act.ports.documents.count(Query(f"{act.step.parent}/steps", [("kind", "==", "room")]))
-    return await say_once_there(act, room, messages.welcome(name_of(act), rooms, act.marker))
+    message = await worded(act, "welcome", {"rooms": await rooms_of(act.ports, act.step.parent)})
+    return await say_once_there(act, room, message)
 
 
-async def say_once_there(act: Act, room: DirectRoom, content: dict[str, Any], known: Sent | None = None) -> Ending:
+async def say_once_there(act: Act, room: DirectRoom, message: Composed, known: Sent | None = None) -> Ending:
     """Says it directly, or waits until the member has joined, where they could not read it before."""
     try:
-        return await _once_there(act, room, content, known)
+        return await _once_there(act, room, message, known)
     except Refused as error:
         if error.code == "M_FORBIDDEN" and not await _are_we_in(act, room.room_id):
             fix = "Nothing to do: another one is made."
@@ -135,7 +136,7 @@ async def say_once_there(act: Act, room: DirectRoom, content: dict[str, Any], kn
         raise
 
 
-async def _once_there(act: Act, room: DirectRoom, content: dict[str, Any], known: Sent | None) -> Ending:
+async def _once_there(act: Act, room: DirectRoom, message: Composed, known: Sent | None) -> Ending:
     people: Mapping[str, str] | None = None
     if room.encrypted and act.ports.policy.encrypt:
         people = await (await act.ports.keys()).members(room.room_id)
@@ -143,7 +144,18 @@ async def _once_there(act: Act, room: DirectRoom, content: dict[str, Any], known
             # Newer clients may never decrypt what arrives before they have looked our keys up.
             await check_overdue(act)
             return waits_for_join(act)
-    return await _said_or_waits(act, room, content, people, known)
+    return await _said_or_waits(act, room, message, people, known)
+
+
+async def worded(act: Act, purpose: str, values: Mapping[str, Value], name: str = "") -> Composed:
+    """The step's message for its member, by the template that counts for them. `name`: as the room shows them."""
+    parent = act.parent
+    person = Person(act.matrix_id, name or name_of(act), getattr(parent, "username", ""))
+    bundles, invite = getattr(parent, "bundles", ()), getattr(parent, "invite", "")
+    language = getattr(parent, "language", "")
+    return await compose(
+        act.ports, purpose, person, values, marker=act.marker, bundles=bundles, invite=invite, language=language
+    )
 
 
 def name_of(act: Act) -> str:
@@ -151,10 +163,10 @@ def name_of(act: Act) -> str:
 
 
 async def _said_or_waits(
-    act: Act, room: DirectRoom, content: dict[str, Any], people: Collection[str] | None, known: Sent | None = None
+    act: Act, room: DirectRoom, message: Composed, people: Collection[str] | None, known: Sent | None = None
 ) -> Ending:
     try:
-        return Done(await say_directly(act, room, content, people, known))
+        return Done(await say_directly(act, room, message, people, known))
     except NoDevice as error:
         return waits_for_device(act, error)
 

@@ -8,18 +8,18 @@ as the messages themselves do on the homeserver.
 
 from __future__ import annotations
 
-from shared.domain import messages
 from shared.domain.errors import Refused
 from shared.domain.sent import KEPT, Sent, kept_text, sent_path
-from shared.ports import Data, Opener, Put
+from shared.ports import Opener, Put
 from shared.services.context import MUSTER, Ports
 from shared.services.steps import Act
+from shared.services.templates import Composed
 
 
-async def drafted(act: Act, room_id: str, content: Data, transaction: str, kind: str = "") -> Sent:
+async def drafted(act: Act, room_id: str, message: Composed, transaction: str, kind: str = "") -> Sent:
     """The record of a message that is about to be sent."""
     now, path = act.ports.now(), sent_path(transaction)
-    text, locked = await lock(act.ports, kept_text(str(content["body"])), path)
+    text, locked = await lock(act.ports, kept_text(message.kept), path)
     return Sent(
         matrix_id=act.matrix_id,
         kind=kind or act.step.kind,
@@ -31,7 +31,7 @@ async def drafted(act: Act, room_id: str, content: Data, transaction: str, kind:
         text=text,
         locked=locked,
         room_id=room_id,
-        template=str(content.get(messages.TEMPLATE, "")),
+        template=message.template,
     )
 
 

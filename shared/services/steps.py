@@ -39,7 +39,7 @@ CLAIM = timedelta(seconds=90)
 TRANSACTIONS_HOLD = timedelta(hours=12)
 """Synapse de-duplicates a transaction id for 24 h; half of that is safe."""
 LIMITED = "M_LIMIT_EXCEEDED"
-SENDS = ("indoc_farewell", "hello", "welcome", "removal_message", "indoc_nudge", "answer")
+SENDS = ("indoc_farewell", "hello", "welcome", "removal_message", "indoc_nudge", "answer", "template_test")
 """Kinds that send a message: which device it is sent from is committed first."""
 
 

@@ -113,7 +113,7 @@ function answering(talk, pk) {
   const send = h("button", { class: "main" }, "Send");
   let key = keyed();
   const form = h("form", { novalidate: true, onsubmit: (event) => (event.preventDefault(), once(send, act, trouble)) },
-    field("Answer as Muster", text, "The bot says it in their direct room, encrypted where that is. The audit has your name."), trouble, h("p", { class: "actions" }, send));
+    field("Answer as Muster", text, "The bot says it in their direct room, encrypted where that is. The audit has your name. *Stars* and {display_name} work as in templates."), trouble, h("p", { class: "actions" }, send));
 
   async function act() {
     mark(form);

@@ -7,18 +7,16 @@ from typing import Any
 
 import pytest
 
-from shared.domain import ids, messages
 from shared.domain.errors import Conflict, Invalid, Refused, Unreachable
 from shared.domain.replies import Reply
 from shared.domain.sent import REDACTED, Sent, kept_text
 from shared.ports import Create, Put
-from shared.services import answers, jobs, reader, sent, stopping
+from shared.services import answers, jobs, reader, stopping
 from shared.services.conversation import Said, page
 from shared.services.conversation_watch import MOVING, STILL, WHOLE, ConversationWatch
 from shared.services.forget import forget, traces
 from shared.services.job_retry import retry
 from shared.services.removals import Words
-from shared.services.steps import Act
 from tests.fakes.faulty_documents import Killed
 from tests.shared.services.test_encryption import ADA, begun, direct, keys, sealing
 from tests.shared.services.test_notices import noticing, waited
@@ -74,11 +72,9 @@ async def test_what_was_said() -> None:
     assert hello.devices is not None
     assert [device.device_id for device in hello.devices] == [phone.device_id]
     assert {said.event_id for said in (answer, hello)} <= set(in_the_room(world))
-    assert keys(world).read(phone, direct(world))[-1] == messages.plainly(SECRET, _marker(answer))
-
-
-def _marker(said: Said) -> str:
-    return ids.transaction_id(f"jobs/{said.job}", "answer", ADA)
+    seen = keys(world).read(phone, direct(world))[-1]
+    assert seen is not None
+    assert seen["body"] == SECRET
 
 
 async def test_devices_that_came_later() -> None:
@@ -136,14 +132,17 @@ async def test_a_notice_and_words_before_a_removal() -> None:
 
 
 async def test_a_template_is_named() -> None:
-    """By its version, as the message itself names it."""
-    world, _ = await welcomed()
-    content = messages.plainly("Hi", "m") | {messages.TEMPLATE: "welcome@3"}
-    found = await world.documents_in("sent")
-    assert {record["template"] for record in found} == {""}
-    job = (await answered(world)).job
-    step = (await jobs.view(world, job.id)).steps[0]
-    assert (await sent.drafted(Act(world, job, step), "!r", content, "m")).template == "welcome@3"
+    """By its version; of an admin's own words that they are that, in Markdown with the variables of all templates."""
+    world, phone = await welcomed()
+    await answered(world, "Dear {display_name}, *come* in")
+    await world.work()
+    answer, welcome, hello = await talk(world)
+    assert [said.template for said in (answer, welcome, hello)] == ["written", "welcome@0", "hello@0"]
+    assert answer.text == "Dear Ada L., come in"
+    assert "<em>come</em>" in str(keys(world).read(phone, direct(world))[-1])
+    with pytest.raises(Invalid) as caught:
+        await answered(world, "Dear {nmae}")
+    assert caught.value.errors[0][0] == "text"
 
 
 def test_a_recovery_link_is_not_kept() -> None:
