@@ -1,7 +1,7 @@
 // What the bot and a member have said to each other, the newest at the bottom; moves by itself, and an admin answers from here.
 import { get, post } from "./api.js";
 import { who } from "./audit_words.js";
-import { button, chip, drafts, field, fill, h, keyed, mark, once, problem, refused, say } from "./dom.js";
+import { button, chip, drafts, field, fill, h, mark, once, problem, refused, say } from "./dom.js";
 import { follow } from "./events.js";
 import { capital, date, next, plural, when } from "./words.js";
 
@@ -11,7 +11,7 @@ const STATES = { pending: "waits", scheduled: "on its way", running: "on its way
 
 export async function conversation(about) {
   const { standing: { matrix_id: id, name, username }, pk } = about;
-  if (!id) return h("p", { class: "quiet" }, "Nobody has said which Matrix id is theirs: name it above. Then you can write to them here.");
+  if (!id) return h("p", { class: "quiet" }, "Nobody knows yet which Matrix id is theirs: once it is named above, you can write to them here.");
   about.talking?.abort(); // drawn anew: the one before no longer listens
   about.talking = new AbortController();
   const signal = AbortSignal.any([about.signal, about.talking.signal]);
@@ -106,12 +106,14 @@ function fate(said, talk) {
 
 // ---- an answer
 
+// Kept with the draft: the same words under the same key are the same answer, also for who has left and come back.
 function answering(talk, pk) {
   const draft = `answer.${pk}`;
-  const text = h("textarea", { name: "text", maxlength: 4000, value: drafts.find(draft)?.text || "", oninput: () => drafts.keep(draft, { text: text.value }) });
+  let { key, sent = "", text: typed = "" } = drafts.find(draft) || {};
+  const keep = () => drafts.keep(draft, { text: text.value, key, sent });
+  const text = h("textarea", { name: "text", maxlength: 4000, value: typed, oninput: keep });
   const trouble = h("div", {});
   const send = h("button", { class: "main" }, "Send");
-  let key = keyed();
   const form = h("form", { novalidate: true, onsubmit: (event) => (event.preventDefault(), once(send, act, trouble)) },
     field("Answer as Muster", text, "The bot says it in their direct room, encrypted where that is. The audit has your name. *Stars* and {display_name} work as in templates."), trouble, h("p", { class: "actions" }, send));
 
@@ -119,15 +121,17 @@ function answering(talk, pk) {
     mark(form);
     const words = text.value.trim();
     if (!words) return mark(form, [{ field: "text", message: "Write something first." }]);
+    if (!key || sent !== words) [key, sent] = [crypto.randomUUID(), words];
+    keep();
     try {
-      await post(talk.path, { text: words }, { key: key({ text: words }) });
+      await post(talk.path, { text: words }, { key });
     } catch (error) {
       return refused(form, error, trouble);
     }
-    key = keyed(); // the same words once more are another answer
+    [key, sent] = ["", ""]; // the same words once more are another answer
     if (text.value.trim() === words) text.value = "";
-    drafts.keep(draft, { text: text.value });
-    if (!text.value) drafts.drop(draft);
+    if (text.value) keep();
+    else drafts.drop(draft);
     say("It is on its way.");
     text.focus();
     talk.box.scrollTop = talk.box.scrollHeight;
