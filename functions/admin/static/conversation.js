@@ -72,7 +72,7 @@ function message(said, talk, before) {
     h("p", { class: "words" }, said.text ?? h("em", {}, `${capital(said.cause)}.`)),
     said.text !== null && !out && said.cause && h("p", { class: "quiet" }, `${capital(said.cause)}.`),
     out && said.state !== "sent" && fate(said, talk),
-    h("p", { class: "quiet" }, [author, KINDS[said.kind], inWords(said.template)].filter(Boolean).join(" · "), " · ", when(said.at)),
+    h("p", { class: "quiet" }, [author, inWords(said.template) || KINDS[said.kind]].filter(Boolean).join(" · "), " · ", when(said.at)),
     out && said.state === "sent" && readers(said, before));
 }
 
