@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, HTTPException, Request
 
 from functions.admin import models as m
 from functions.admin import templates_models as t
@@ -42,6 +42,13 @@ async def preview_template(wanted: t.Previewed) -> t.Previews:
     found = await template_checks.findings(ports, name.purpose, source)
     items = [t.preview_out(each) for each in template_checks.previews(ports, source)]
     return t.Previews(items=items, findings=t.findings_out(found))
+
+
+@router.api_route("/templates/lint", methods=["GET", "PUT", "DELETE"], include_in_schema=False)
+@router.api_route("/templates/preview", methods=["GET", "PUT", "DELETE"], include_in_schema=False)
+async def no_template() -> None:
+    """These names are acts, and no template can have them."""
+    raise HTTPException(405)
 
 
 @router.get("/templates/{template_id}")

@@ -44,7 +44,7 @@ class Sample(Struct, frozen=True):
 WORDS = {"room": "others read it", "mail": "a mail has no mentions", "page": "it is passed on by hand"}
 OPTIONAL = frozenset(("rooms", "sponsor", "guest", "expires_at", "reason", "last"))
 _ROOM = re.compile(r"(?<![\w/#!.@])([#!][\w.=+-]+:[\w.-]+(?::[0-9]+)?)")
-_LINKED = re.compile(r"matrix\.to/#/([^\s)\"'<>?/]+)")
+_LINKED = re.compile(r"matrix\.to/#/([^\s)\"'<>?/;,]+)")
 _DOUBLE = re.compile(r"@\s?\{\s*(matrix_id|mention|bot)\s*\}|@@")
 _BARE = re.compile(r"\{\s*matrix_id\s*\}")
 _BRACED = re.compile(r"\{[^{}\n]{0,200}\}")
@@ -138,7 +138,7 @@ def rooms_named(source: str) -> dict[str, int]:
         match[1].rstrip("."): _line(source, match.start()) for match in _ROOM.finditer(_BRACED.sub(_blank, source))
     }
     for match in _LINKED.finditer(source):
-        room = unquote(match[1])
+        room = unquote(match[1]).rstrip(".:!")
         if room[:1] in ("#", "!") and "{" not in room:
             found.setdefault(room, _line(source, match.start()))
     return found

@@ -200,6 +200,8 @@ def _begun(
         groups=plan.groups,
         bundles=tuple(bundle.id for bundle in held),
         invite=invite.id if invite else "",
+        sponsor=invite.sponsor if invite else "",
+        language=_language(account),
         hold="pending" if hold else "",
         hold_reason=hold,
         send_welcome=plan.send_welcome,
@@ -271,3 +273,10 @@ def _detail(onboarding: Onboarding, start: Start) -> dict[str, Any]:
     detail = {"onboarding": onboarding.id, "source": start.source, "invite": onboarding.invite}
     detail |= {"held": onboarding.hold_reason}
     return {key: value for key, value in detail.items() if value}
+
+
+def _language(account: Account) -> str:
+    """As they have chosen in Authentik's own settings (attributes.settings.locale)."""
+    settings = account.attributes.get("settings")
+    chosen = settings.get("locale") if isinstance(settings, dict) else ""
+    return chosen[:20].replace("_", "-") if isinstance(chosen, str) else ""

@@ -107,7 +107,8 @@ def _finding(error: Invalid) -> Finding:
     """The renderer's words; with the line where it says one."""
     text = error.errors[0][1] if error.errors else error.cause
     line = _LINE.fullmatch(text)
-    return Finding("error", "syntax", line[2] if line else text, int(line[1]) if line else 0)
+    code = "too_large" if "longer than" in text else "syntax"
+    return Finding("error", code, line[2] if line else text, int(line[1]) if line else 0)
 
 
 async def _dead_rooms(ports: Ports, source: str) -> list[Finding]:

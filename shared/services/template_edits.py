@@ -79,8 +79,8 @@ async def version(ports: Ports, template_id: str, number: int) -> Version:
 
 
 async def put(ports: Ports, actor: Actor, template_id: str, source: str, seen: int, *, dry_run: bool = False) -> Saved:
-    """A new version. `seen`: the number of the one that it was made from, 0 for a new variant. Raises `Invalid` for a text
-    with errors, and `Conflict` where another version is in force by now."""
+    """A new version. `seen`: the number of the one that it was made from, 0 for a new variant. Raises `Invalid` for a
+    text with errors, and `Conflict` where another version is in force by now."""
     name = named(template_id)
     found = await findings(ports, name.purpose, source)
     refuse_errors(found)

@@ -59,6 +59,7 @@ export const STEPS = {
   removal_message: "Message to them",
   answer: "Answer to them",
   removal: "Remove from",
+  template_test: "A message to try",
 };
 const ORDER = Object.keys(STEPS);
 
