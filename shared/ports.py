@@ -737,7 +737,11 @@ class Sealer(Protocol):
 
 
 class Opener(Protocol):
-    """Opens what `Sealer.lock` has locked, and can do nothing else."""
+    """Opens what `Sealer.lock` has locked, locks as it does, and can do nothing else."""
+
+    def lock(self, text: str, about: str) -> str:
+        """As `Sealer.lock`."""
+        ...
 
     def unlock(self, locked: str, about: str) -> str:
         """As `Sealer.unlock`."""

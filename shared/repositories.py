@@ -119,6 +119,7 @@ QUERIES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("letters", ("matrix_id", "-created_at")),
     ("letters", ("room_id", "-created_at")),
     ("replies", ("matrix_id", "-at")),
+    ("sent", ("matrix_id", "-at")),
 )
 
 
@@ -130,7 +131,7 @@ GROUP_FIELDS: tuple[tuple[str, str], ...] = (
 )
 """Fields that are asked for across all collections of a name: Firestore indexes those only when told."""
 EXPIRING: tuple[str, ...] = (
-    "leases", "lines", "permits", "plans", "proactive", "replies", "room_keys", "suggestions", "to_device",
+    "leases", "lines", "permits", "plans", "proactive", "replies", "room_keys", "sent", "suggestions", "to_device",
 )  # fmt: skip
 """Collections whose documents have an `expire_at`, after which Firestore sweeps them away when told (a TTL)."""
 

@@ -243,9 +243,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("MATRIX_RECOVERY_KEY", "matrix", "Opens the bot's secret storage; for set-up only", secret=True),
     Setting("MATRIX_DEVICE_ACCOUNT", "matrix", "The bot's device, as scripts/setup matrix has made it", secret=True),
     Setting("MATRIX_PICKLE_KEY", "matrix", "32 bytes in base64: opens MATRIX_DEVICE_ACCOUNT", secret=True),
-    Setting(
-        "MATRIX_REPLIES_KEY", "matrix", "Opens members' replies; set-up makes it of MATRIX_PICKLE_KEY", secret=True
-    ),
+    Setting("MATRIX_REPLIES_KEY", "matrix", "Opens conversations; set-up makes it of MATRIX_PICKLE_KEY", secret=True),
     Setting("MATRIX_DOMAIN", "onboarding", "Server name of the members' Matrix ids", None),
     Setting("MATRIX_INDOC_ROOM_ID", "onboarding", "The entry room; empty: there is none", "", room_or_nothing),
     Setting("MATRIX_DEFAULT_ROOMS", "onboarding", "Comma-separated rooms that every new member gets", "", rooms),

@@ -8,9 +8,10 @@ locals {
     audit       = [["target", "-at"], ["actor", "-at"], ["action", "-at"], ["outcome", "-at"]]
     letters     = [["matrix_id", "-created_at"], ["room_id", "-created_at"]]
     replies     = [["matrix_id", "-at"]]
+    sent        = [["matrix_id", "-at"]]
   }
   group_fields = { steps = ["due_at", "matrix_id", "state", "waits_for"] }
-  expiring     = ["leases", "lines", "permits", "plans", "proactive", "replies", "room_keys", "suggestions", "to_device"]
+  expiring     = ["leases", "lines", "permits", "plans", "proactive", "replies", "room_keys", "sent", "suggestions", "to_device"]
   unasked      = { cache = ["packed"], lines = ["packed"], syncs = ["progress", "shards"] } # UNASKED
 
   indexes = merge([

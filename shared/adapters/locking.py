@@ -24,6 +24,9 @@ class Opener:
     def __init__(self, key: bytes) -> None:
         self._key = key
 
+    def lock(self, text: str, about: str) -> str:
+        return lock(self._key, text, about)
+
     def unlock(self, locked: str, about: str) -> str:
         return unlock(self._key, locked, about)
 

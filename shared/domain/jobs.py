@@ -18,9 +18,9 @@ MOST_ROOMS = 440
 class Job(Record, frozen=True, kw_only=True):
     """`kind`: "invite", "remove" or "offboard"; "plan" or "undo": its steps make jobs of kind "member", one for each
     whom the plan concerns, which are `part_of` it, from that `part` of the plan; "import" or "bulk": one step that
-    works off lines; "signal": opens a chat there; "email": a step for each recipient. `target`: an invite's id or an
-    account's username, where it is about that. `matrix_id`: whom it concerns; "" where that is several `people`, so
-    many of them, each named by the steps.
+    works off lines; "signal": opens a chat there; "email": a step for each recipient; "answer": an admin's words to a
+    member. `target`: an invite's id or an account's username, where it is about that. `matrix_id`: whom it concerns; ""
+    where that is several `people`, so many of them, each named by the steps.
     `actor`: the admin. `account_pk`: in Authentik, of who is off-boarded or written to on Signal. `message`: said to
     them before; `message_required`: nothing is done unless it was. `not_before`: when the first removal may be.
     `notes`: what the admin should know of how it was decided.

@@ -32,6 +32,7 @@ ENTRY_POINTS: Mapping[str, str] = {
     "level": "set_power_level",
     "spread": "apply_plan",
     "removal_message": "deliver_welcome",
+    "answer": "deliver_welcome",
     "template_test": "deliver_welcome",
     "indoc_nudge": "remove_from_indoc",
     "indoc_expiry": "remove_from_indoc",

@@ -89,6 +89,12 @@ def _words_before() -> Table:
     return {"removal_message": say_before}
 
 
+def _answers() -> Table:
+    from shared.services.answers import answer
+
+    return {"answer": answer}
+
+
 def _trials() -> Table:
     from shared.services.template_trials import say_it
 
@@ -116,6 +122,7 @@ TABLES: Mapping[str, Callable[[], Table]] = {
     "level": _rooms,
     "spread": _parts,
     "removal_message": _words_before,
+    "answer": _answers,
     "template_test": _trials,
     "indoc_nudge": _clock,
     "indoc_expiry": _clock,

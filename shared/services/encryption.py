@@ -19,7 +19,7 @@ from shared.domain.devices import Device, Distrusted, Messages, Sealed
 from shared.domain.errors import Outpaced, Refused, TryLater
 from shared.domain.messages import TEMPLATE
 from shared.domain.records import Record
-from shared.ports import Create, Data, Keys, Sealer
+from shared.ports import Create, Data, Keys, Sealer, Write
 from shared.services.steps import Act, Waits
 
 ENCRYPTED = "m.room.encrypted"
@@ -91,8 +91,8 @@ def _next_look(act: Act) -> datetime:
 
 
 class Letter(Record, frozen=True, kw_only=True):
-    """A sealed message. `got`: who was sent the key; `missed`: who was not, and why. The keys
-    themselves are in `parts` documents below. `look_at`: when to look for devices that came later.
+    """A sealed message. `got`: who was sent the key, those that came later with `since`; `missed`: who was not, and
+    why. The keys themselves are in `parts` documents below. `look_at`: when to look for devices that came later.
     `step`: the path of the step whose message it is. `template`: which version of which template it was made from."""
 
     id: str
@@ -119,14 +119,14 @@ class Letter(Record, frozen=True, kw_only=True):
         wanted = (device.user_id, device.device_id, device.ed25519)
         return any((got["user_id"], got["device_id"], got["ed25519"]) == wanted for got in self.got)
 
-    def shared_with(self, devices: Sequence[Device]) -> Letter:
-        """As it is when these have got the key as well, each in the place of whatever bore its name."""
+    def shared_with(self, devices: Sequence[Device], at: datetime) -> Letter:
+        """As it is when these have got the key as well, each in the place of whatever bore its name; and since when."""
         names = {(device.user_id, device.device_id) for device in devices}
 
         def others(items: Sequence[dict[str, Any]]) -> tuple[dict[str, Any], ...]:
             return tuple(item for item in items if (item["user_id"], item["device_id"]) not in names)
 
-        got = (*others(self.got), *(asdict(device) for device in devices))
+        got = (*others(self.got), *(asdict(device) | {"since": at} for device in devices))
         return self.but(got=got, missed=others(self.missed))
 
     def receipt(self, now: datetime) -> dict[str, Any]:
@@ -145,11 +145,11 @@ class Letter(Record, frozen=True, kw_only=True):
 
 
 async def say_sealed(
-    act: Act, room_id: str, content: Data, people: Collection[str] | None = None
+    act: Act, room_id: str, content: Data, people: Collection[str] | None = None, also: Sequence[Write] = ()
 ) -> tuple[str, dict[str, Any]]:
-    """The event id and the receipt. `people`: who is there, where that has just been seen. Raises `NoDevice` while
-    the member has none."""
-    letter, parts = await _letter(act, room_id, content, people)
+    """The event id and the receipt. `people`: who is there, where that has just been seen. `also`: written in one
+    commit with the letter, when that is made. Raises `NoDevice` while the member has none."""
+    letter, parts = await _letter(act, room_id, content, people, also)
     keys = await act.ports.keys()
     if act.look_first:
         chat = await act.ports.chat()
@@ -162,19 +162,23 @@ async def say_sealed(
     return event_id, letter.receipt(act.ports.now())
 
 
+def letter_id(transaction: str, room_id: str) -> str:
+    return ids.digest("letter", transaction, room_id)
+
+
 async def _letter(
-    act: Act, room_id: str, content: Data, people: Collection[str] | None
+    act: Act, room_id: str, content: Data, people: Collection[str] | None, also: Sequence[Write]
 ) -> tuple[Letter, Sequence[Data]]:
     """The stored one with its parts, or one made now. Of two made at the same moment the first stored one counts:
     the keys that the other has claimed are used by nobody. A step's first try has none stored, and does not ask."""
-    name = ids.digest("letter", act.marker, room_id)
+    name = letter_id(act.marker, room_id)
     stored = await _stored(act, name) if act.step.attempts > 1 else None
     if stored is not None:
         return stored
     letter, parts = await _sealed(act, name, room_id, content, people)
     writes = [Create(f"{letter.path}/parts/{number}", part) for number, part in enumerate(parts)]
     try:
-        await act.ports.documents.write(Create(letter.path, letter.data()), *writes)
+        await act.ports.documents.write(Create(letter.path, letter.data()), *writes, *also)
     except Outpaced as error:
         stored = await _stored(act, name)
         if stored is None:

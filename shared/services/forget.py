@@ -64,6 +64,7 @@ async def traces(ports: Ports, onboarding_id: str) -> Traces:
         *await _any(documents, "to_device", "sender", people),
         *await _any(documents, "room_keys", "user_id", people),
         *await _any(documents, "replies", "matrix_id", people),
+        *await _any(documents, "sent", "matrix_id", people),
         *await _there(documents, [matrix_ids.path_of(onboarding.uid)]),
         *await _there(
             documents, [path for person in people for path in (ids.direct_path(person), ids.notice_path(person))]

@@ -14,7 +14,7 @@ from shared.domain.imports import Line
 from shared.domain.jobs import Job, fitting, job_steps, leaving_steps
 from shared.domain.members import MemberId
 from shared.domain.onboarding import OnboardingState, Step, derived_state
-from shared.ports import Create, Op
+from shared.ports import Create, Op, Write
 from shared.repositories import JOBS, Listing, audit_write
 from shared.repositories import steps_of as read_steps
 from shared.services.context import Actor, Ports
@@ -117,8 +117,18 @@ async def repeated(ports: Ports, name: str, key: str, body: str) -> JobView | No
     return await _the_same(ports, known.record, body) if known else None
 
 
-async def begun(ports: Ports, actor: Actor, job: Job, steps: Sequence[Step], action: str, **detail: Any) -> JobView:
-    """Job, steps and audit in one batch; then the tasks. Under a key that another request has just used: that one's."""
+async def begun(
+    ports: Ports,
+    actor: Actor,
+    job: Job,
+    steps: Sequence[Step],
+    action: str,
+    *,
+    also: Sequence[Write] = (),
+    **detail: Any,
+) -> JobView:
+    """Job, steps and audit in one batch, and what `also` belongs to it; then the tasks. Under a key that another
+    request has just used: that one's."""
     if len(steps) > MAX_STEPS:
         raise Invalid.field("rooms", f"expected at most {MAX_STEPS}")
     job = job.but(state=derived_state("", steps), finished_at=None if steps else job.created_at)
@@ -130,7 +140,7 @@ async def begun(ports: Ports, actor: Actor, job: Job, steps: Sequence[Step], act
     record = record.but(detail={"job": job.id, "rooms": rooms, "reason": job.reason} | detail)
     creations = [Create(step.path, step.data()) for step in steps]
     try:
-        await ports.documents.write(JOBS.create(job, job.id), *creations, audit_write(record))
+        await ports.documents.write(JOBS.create(job, job.id), *creations, *also, audit_write(record))
     except Outpaced:  # the same key at the same moment
         return await _the_same(ports, (await JOBS.get(ports.documents, job.id)).record, job.request)
     await enqueue(ports, steps)

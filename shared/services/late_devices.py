@@ -144,7 +144,7 @@ async def late_devices(ports: Ports, limit: int = PER_RUN) -> int:
         new = [device for device in devices if device.user_id == letter.matrix_id and not letter.has(device)]
         try:
             got = await _share(ports, keys, sealer, letter, new) if new else []
-            later = letter.shared_with(got).but(look_at=_next_look(letter, now))
+            later = letter.shared_with(got, now).but(look_at=_next_look(letter, now))
             receipt = await _receipt(ports, later) if got else []
             await ports.documents.write(Replace(item.path, later.data(), item.version), *receipt)
             shared += len(got)

@@ -4,7 +4,7 @@ must be encrypted."""
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from msgspec import field
@@ -12,10 +12,12 @@ from msgspec import field
 from shared.domain import ids, messages
 from shared.domain.errors import Conflict, NotFound, Outpaced, Refused, TryLater
 from shared.domain.records import Record
+from shared.domain.sent import Sent
 from shared.domain.templates import Person, Value
-from shared.ports import Create, Put
+from shared.ports import Create, Put, Write
+from shared.services import sent
 from shared.services.context import Ports
-from shared.services.encryption import NoDevice, check_overdue, say_sealed, waits_for_device, waits_for_join
+from shared.services.encryption import NoDevice, check_overdue, letter_id, say_sealed, waits_for_device, waits_for_join
 from shared.services.position import begin_in_time
 from shared.services.presence import look_up_presence
 from shared.services.room_names import rooms_of
@@ -39,26 +41,61 @@ class DirectRoom(Record, frozen=True, kw_only=True):
     notice: dict[str, Any] = field(default_factory=dict)
 
 
-async def say(
+async def say(act: Act, room_id: str, message: Composed) -> dict[str, Any]:
+    """Sends a step's message to a room of many once: under the transaction id that its claim has committed, and after
+    a look into the room where that id no longer protects. Encrypted where the room is, by its own state. Answers the
+    event id, the version of the template, and what became of it."""
+    chat = await act.ports.chat()
+    if await chat.is_encrypted(room_id):
+        return await _sealed(act, room_id, message)
+    found = await chat.find_sent(room_id, messages.MARKER, act.marker) if act.look_first else None
+    event_id = found or await chat.send(room_id, message.content, act.marker)
+    return {"room_id": room_id, "event_id": event_id, "template": message.template}
+
+
+async def say_directly(
+    act: Act, room: DirectRoom, message: Composed, people: Collection[str] | None = None, known: Sent | None = None
+) -> dict[str, Any]:
+    """As `say`, to one member, and on record (`shared.services.sent`). `people`: who is there, where that has just been
+    seen. `known`: the record, where there was one before the first try. Raises `NoDevice` while nobody could read it:
+    then none is made either."""
+    draft = await sent.drafted(act, room.room_id, message, act.marker)
+    if known:
+        draft = draft.but(unsent=known.unsent, created_at=known.created_at)
+    if room.encrypted:
+        draft = draft.but(encrypted=True, letter=letter_id(act.marker, room.room_id))
+        said = await _sealed(act, room.room_id, message, people, [sent.kept(draft, act.marker)])
+        await sent.confirm(act, draft, act.marker, said["event_id"])
+        return said
+    event_id = await send_plainly(act, draft, message, act.marker, look=False)
+    return {"room_id": room.room_id, "event_id": event_id, "template": message.template}
+
+
+async def send_plainly(act: Act, draft: Sent, message: Composed, marker: str, *, look: bool) -> str:
+    """The event id. The record is there first. What was tried before with another text is looked for: it may be out."""
+    chat, before = await act.ports.chat(), await sent.tried(act, marker)
+    changed = before is not None and await sent.differs(act.ports, before, draft, marker)
+    event_id = None
+    if look or act.look_first or changed:
+        event_id = await chat.find_sent(draft.room_id, messages.MARKER, marker)
+    if before is None or (changed and not event_id):
+        await act.ports.documents.write(sent.kept(draft, marker))
+    event_id = event_id or await chat.send(draft.room_id, message.content, marker)
+    await sent.confirm(act, draft, marker, event_id)
+    return event_id
+
+
+async def _sealed(
     act: Act,
     room_id: str,
     message: Composed,
-    *,
-    encrypted: bool | None = None,
     people: Collection[str] | None = None,
+    also: Sequence[Write] = (),
 ) -> dict[str, Any]:
-    """Sends a step's message once: under the transaction id that its claim has committed, and after
-    a look into the room where that id no longer protects. Encrypted where the room is, by the room's
-    own state unless the caller has just seen it; so with `people`, who are there. Answers the event id, the version of
-    the template, and what became of it."""
-    chat, content, template = await act.ports.chat(), message.content, {"template": message.template}
-    if encrypted if encrypted is not None else await chat.is_encrypted(room_id):
-        if not act.ports.policy.encrypt:
-            raise never_in_plain(room_id)
-        event_id, receipt = await say_sealed(act, room_id, content, people)
-        return {"room_id": room_id, "event_id": event_id} | template | receipt
-    sent = await chat.find_sent(room_id, messages.MARKER, act.marker) if act.look_first else None
-    return {"room_id": room_id, "event_id": sent or await chat.send(room_id, content, act.marker)} | template
+    if not act.ports.policy.encrypt:
+        raise never_in_plain(room_id)
+    event_id, receipt = await say_sealed(act, room_id, message.content, people, also)
+    return {"room_id": room_id, "event_id": event_id, "template": message.template} | receipt
 
 
 def never_in_plain(room_id: str) -> Refused:
@@ -72,7 +109,7 @@ def never_in_plain(room_id: str) -> Refused:
 async def hello(act: Act) -> Ending:
     room, people = await direct_room(act)
     try:
-        ending = await say_directly(act, room, await worded(act, "hello", {}), people)
+        ending = await said_or_waits(act, room, await worded(act, "hello", {}), people)
     except Refused:
         await look_up_presence(act, None)
         raise
@@ -84,8 +121,16 @@ async def hello(act: Act) -> Ending:
 
 async def welcome(act: Act) -> Ending:
     room, _ = await direct_room(act)
+    own = " ".join(getattr(act.parent, "personal_line", "").split())
+    values = {"rooms": await rooms_of(act.ports, act.step.parent), "personal_line": own}
+    message = await worded(act, "welcome", values)
+    return await say_once_there(act, room, message)
+
+
+async def say_once_there(act: Act, room: DirectRoom, message: Composed, known: Sent | None = None) -> Ending:
+    """Says it directly, or waits until the member has joined, where they could not read it before."""
     try:
-        return await _welcome(act, room)
+        return await _once_there(act, room, message, known)
     except Refused as error:
         if error.code == "M_FORBIDDEN" and not await _are_we_in(act, room.room_id):
             fix = "Nothing to do: another one is made."
@@ -93,10 +138,7 @@ async def welcome(act: Act) -> Ending:
         raise
 
 
-async def _welcome(act: Act, room: DirectRoom) -> Ending:
-    own = " ".join(getattr(act.parent, "personal_line", "").split())
-    values = {"rooms": await rooms_of(act.ports, act.step.parent), "personal_line": own}
-    message = await worded(act, "welcome", values)
+async def _once_there(act: Act, room: DirectRoom, message: Composed, known: Sent | None) -> Ending:
     people: Mapping[str, str] | None = None
     if room.encrypted and act.ports.policy.encrypt:
         people = await (await act.ports.keys()).members(room.room_id)
@@ -104,7 +146,7 @@ async def _welcome(act: Act, room: DirectRoom) -> Ending:
             # Newer clients may never decrypt what arrives before they have looked our keys up.
             await check_overdue(act)
             return waits_for_join(act)
-    return await say_directly(act, room, message, people)
+    return await said_or_waits(act, room, message, people, known)
 
 
 async def worded(act: Act, purpose: str, values: Mapping[str, Value], name: str = "") -> Composed:
@@ -123,9 +165,11 @@ def name_of(act: Act) -> str:
     return getattr(act.parent, "name", "") or getattr(act.parent, "username", "") or act.matrix_id
 
 
-async def say_directly(act: Act, room: DirectRoom, message: Composed, people: Collection[str] | None) -> Ending:
+async def said_or_waits(
+    act: Act, room: DirectRoom, message: Composed, people: Collection[str] | None, known: Sent | None = None
+) -> Ending:
     try:
-        return Done(await say(act, room.room_id, message, encrypted=room.encrypted, people=people))
+        return Done(await say_directly(act, room, message, people, known))
     except NoDevice as error:
         return waits_for_device(act, error)
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from shared.domain import ids, messages
+from shared.domain import ids
 from shared.domain.errors import Conflict, Outpaced, Refused
 from shared.domain.templates import Person
 from shared.ports import Create
 from shared.services.encryption import DeviceOverdue
-from shared.services.messaging import DirectRoom, name_of, room_under, salt
+from shared.services.messaging import DirectRoom, name_of, room_under, salt, send_plainly
+from shared.services.sent import drafted
 from shared.services.steps import Act, Action, Done, Ending
 from shared.services.templates import compose
 
@@ -52,11 +53,11 @@ async def _sent(act: Act, overdue: DeviceOverdue) -> DirectRoom:
     room_id, known = await _room(act)
     if await chat.is_encrypted(room_id):
         raise Refused(f"{overdue.cause}; and the homeserver encrypts each new room", overdue.fix, overdue.code)
-    event_id = await chat.find_sent(room_id, messages.MARKER, marker) if known else None
     person = Person(act.matrix_id, name_of(act), getattr(act.parent, "username", ""))
     server = {"community": act.matrix_id.partition(":")[2]}
     said = await compose(act.ports, "notice", person, server, marker=marker)
-    event_id = event_id or await chat.send(room_id, said.content, marker)
+    draft = await drafted(act, room_id, said, marker, "notice")
+    event_id = await send_plainly(act, draft, said, marker, look=known)
     notice = {"event_id": event_id, "step": act.step.path, "at": act.ports.now(), "template": said.template}
     return DirectRoom(matrix_id=act.matrix_id, room_id=room_id, encrypted=False, notice=notice)
 

@@ -16,7 +16,7 @@ from shared.ports import Query
 from shared.repositories import ONBOARDINGS, REMOVAL_REASONS
 from shared.services.context import Ports
 from shared.services.encryption import NoDevice
-from shared.services.messaging import direct_room, say
+from shared.services.messaging import direct_room, say_directly
 from shared.services.messaging import worded as message_of
 from shared.services.rooms import foreseen
 from shared.services.steps import Act, Done, Ending, Skipped
@@ -92,7 +92,7 @@ async def say_before(act: Act) -> Ending:
         text = act.step.wanted.get("message") or act.parent.message
         reason = act.step.wanted.get("reason") or act.parent.reason
         message = await message_of(act, "removal_message", {"text": text, "reason": reason})
-        return Done(await say(act, room.room_id, message, encrypted=room.encrypted, people=people))
+        return Done(await say_directly(act, room, message, people))
     except (NoDevice, Abandoned, Rejected) as error:
         if act.parent.message_required:
             raise Conflict(

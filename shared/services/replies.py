@@ -108,7 +108,11 @@ async def shown(ports: Ports, matrix_id: str) -> list[Shown]:
     if not matrix_id:
         return []
     page = await ports.documents.query(Query("replies", [("matrix_id", "==", matrix_id)], "-at", SHOWN))
-    replies = [Reply.of(item.data) for item in page.items]
+    return await opened(ports, [Reply.of(item.data) for item in page.items])
+
+
+async def opened(ports: Ports, replies: Sequence[Reply]) -> list[Shown]:
+    """In their order."""
     opener: Any = None
     if any(reply.text is not None for reply in replies):
         try:

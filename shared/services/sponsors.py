@@ -20,7 +20,7 @@ from shared.repositories import Repository, audit_write
 from shared.services.context import Actor, Ports
 from shared.services.encryption import DeviceOverdue
 from shared.services.limits import limited
-from shared.services.messaging import direct_room, say_directly
+from shared.services.messaging import direct_room, said_or_waits
 from shared.services.steps import Act, Ending, Skipped
 from shared.services.templates import compose
 
@@ -116,7 +116,7 @@ async def tell(act: Act) -> Ending:
     values = {"guest": _called(guest)}
     composed = await compose(act.ports, "sponsor_arrival", person, values, marker=act.marker, invite=guest.invite)
     try:
-        return await say_directly(act, room, composed, people)
+        return await said_or_waits(act, room, composed, people)
     except DeviceOverdue as error:
         return Skipped(f"not said: {error.cause}")
 

@@ -7,10 +7,10 @@ claim lapses, and only the holder of the claim (its version) can record an outco
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
-from msgspec import Struct, structs
+from msgspec import Struct, field, structs
 
 from shared.domain import ids, pace
 from shared.domain.audit import Audit, audit
@@ -40,7 +40,7 @@ TRANSACTIONS_HOLD = timedelta(hours=12)
 """Synapse de-duplicates a transaction id for 24 h; half of that is safe."""
 LIMITED = "M_LIMIT_EXCEEDED"
 SENDS = (
-    "indoc_farewell", "hello", "welcome", "sponsor_note", "removal_message", "indoc_nudge", "template_test",
+    "indoc_farewell", "hello", "welcome", "sponsor_note", "removal_message", "indoc_nudge", "answer", "template_test",
 )  # fmt: skip
 """Kinds that send a message: which device it is sent from is committed first."""
 MAILS = ("email",)
@@ -82,12 +82,13 @@ Ending = Done | Skipped | Waits | Continues
 class Act(Struct, frozen=True):
     """What an action is given. `look_first`: the message may have been sent under a transaction id
     that no longer protects, so look into the room before sending. Of an e-mail: it was begun before, and nobody has
-    recorded what became of it."""
+    recorded what became of it. `also`: what is written in one commit with how it ends, unless it fails."""
 
     ports: Ports
     parent: Parent
     step: Step
     look_first: bool = False
+    also: list[Write] = field(default_factory=list)
 
     @property
     def matrix_id(self) -> str:
@@ -188,8 +189,8 @@ async def _act(ports: Ports, found: _Found, action: Action, act: Act) -> str:
         return await _failed(ports, found, error)
     await breakers.saw(ports, found.neighbour, None)
     if isinstance(ending, Continues):
-        return await _record_quietly(ports, found, _continued(found.step.record, ending, ports.now()))
-    return await _record(ports, found, _after(found.step.record, ending, ports.now()))
+        return await _record_quietly(ports, found, _continued(found.step.record, ending, ports.now()), act.also)
+    return await _record(ports, found, _after(found.step.record, ending, ports.now()), act.also)
 
 
 def _continued(step: Step, ending: Continues, now: datetime) -> Step:
@@ -226,11 +227,11 @@ def _after(step: Step, ending: Done | Skipped | Waits, now: datetime) -> Step:
     return waiting.but(code=ending.code, result=dict(ending.result) or waiting.result)
 
 
-async def _record(ports: Ports, found: _Found, step: Step) -> str:
+async def _record(ports: Ports, found: _Found, step: Step, also: Sequence[Write] = ()) -> str:
     """The outcome, its audit record and what it starts, in one commit; then the tasks."""
     followers = await _next_stage(ports, found, step) or _followers(ports, found, step)
     writes: list[Write] = [found.step.replaced(step), *(stored.replaced(record) for stored, record in followers)]
-    writes.append(audit_write(_audited(ports, found, step)))
+    writes += [audit_write(_audited(ports, found, step)), *also]
     await _commit(ports, step, *writes)
     await enqueue(ports, [step, *(record for _, record in followers)])
     if step.state not in OPEN and not any(record.state in OPEN for _, record in followers):
@@ -316,9 +317,9 @@ async def _queue_up(ports: Ports, found: _Found, retry_after: float) -> str:
     return await _record_quietly(ports, found, queued)
 
 
-async def _record_quietly(ports: Ports, found: _Found, step: Step) -> str:
+async def _record_quietly(ports: Ports, found: _Found, step: Step, also: Sequence[Write] = ()) -> str:
     """A change of plan: nothing was done, so nothing goes into the audit."""
-    await _commit(ports, step, found.step.replaced(step))
+    await _commit(ports, step, found.step.replaced(step), *also)
     await enqueue(ports, [step])
     if step.state not in OPEN:
         await settle(ports, step.parent)

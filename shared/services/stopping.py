@@ -18,8 +18,8 @@ from shared.services.tasks import again_when_outpaced, restate
 STAYS = ("deactivate", "invitation")
 """Steps that take something away go on."""
 REASON = "off-boarded"
-BRINGING = ("room", "level")
-"""Kinds of steps of a job that give something; what takes something away goes on."""
+BRINGING = ("room", "level", "answer")
+"""Kinds of steps of a job that give something, or say it; what takes something away goes on."""
 
 
 def open_steps(steps: Sequence[Step]) -> list[Step]:
@@ -63,7 +63,7 @@ def _stopped(stored: Stored[Onboarding], steps: Sequence[Step]) -> Onboarding:
 
 
 async def _bringing_jobs(ports: Ports, person: str) -> list[Stored[Job]]:
-    query = Query("jobs", [("matrix_id", "==", person), ("kind", "in", ["invite", "member"])])
+    query = Query("jobs", [("matrix_id", "==", person), ("kind", "in", ["invite", "member", "answer"])])
     return [JOBS.stored(item) for item in await every(ports.documents, query)]
 
 

@@ -16,7 +16,7 @@ from shared.domain.templates import Person, named
 from shared.services.context import Actor, Ports
 from shared.services.encryption import NoDevice
 from shared.services.jobs import JobView, begun, job_id, repeated
-from shared.services.messaging import direct_room, say
+from shared.services.messaging import direct_room, say_directly
 from shared.services.removals import refuse_the_bot
 from shared.services.steps import Act, Done, Ending, Skipped
 from shared.services.template_checks import findings, refuse_errors
@@ -91,6 +91,6 @@ async def say_it(act: Act) -> Ending:
     try:
         room, people = await direct_room(act)
         message = await as_written(act.ports, wanted["template"], wanted["source"], person, values, marker=act.marker)
-        return Done(await say(act, room.room_id, message, encrypted=room.encrypted, people=people))
+        return Done(await say_directly(act, room, message, people))
     except (NoDevice, Abandoned, Rejected) as error:
         return Skipped(f"not said: {error.cause}")

@@ -105,6 +105,7 @@ def _shown(page: Page, base: str, name: str, path: str, sign: str) -> None:
         page.get_by_text("left out").click()
     if name == "person":
         page.get_by_role("link", name="bea", exact=True).click()
+        page.get_by_role("log").wait_for()
         page.get_by_role("heading", name="Leaving").wait_for()
     if name.startswith("person-new"):
         page.get_by_label("What they wrote", exact=True).fill(SIX.replace("hiking", "books"))

@@ -383,6 +383,96 @@ def test_on_signal(open_page: Open, stack: Stack, width: int) -> None:
     looked_at(page)
 
 
+@both
+def test_a_conversation(open_page: Open, stack: Stack, width: int) -> None:
+    """What the bot has said is there; an answer survives a failure and leaving, is sent once by two presses, and shows up by itself
+    as sent; one that waits or failed says why, replies and devices are named, and older ones are loaded where one is."""
+    pk, words = named(stack.env, "bea")["pk"], f"See you at eight, {{display_name}}! {width}"
+    page = open_page(width, f"#/people/{pk}", expected="net::ERR_")
+    with_key(page, stack.env)
+    log, box = page.get_by_role("log", name="Messages"), page.get_by_label("Answer as Muster")
+    expect(log.get_by_text("Hello Bea Broken")).to_have_count(1)
+    expect(log.get_by_text("Welcome, Bea Broken")).to_have_count(1)
+    page.get_by_role("button", name="Send", exact=True).click()
+    expect(page.get_by_text("Write something first.")).to_be_visible()
+    box.fill(words)
+    sent = posted(page, "/conversation")
+    page.route("**/conversation", lambda route: route.abort() if route.request.method == "POST" else route.continue_())
+    page.get_by_role("button", name="Send", exact=True).click()
+    expect(page.get_by_role("alert")).to_contain_text("What was done already is not done twice")
+    page.unroute("**/conversation")
+    page.goto(f"{stack.env['PUBLIC_URL']}/#/people")
+    expect(page.get_by_role("heading", name="People", exact=True)).to_be_visible()
+    page.goto(f"{stack.env['PUBLIC_URL']}/#/people/{pk}")
+    expect(box).to_have_value(words)
+    page.get_by_role("button", name="Send", exact=True).dblclick()
+    said = log.get_by_role("listitem").filter(has_text=f"See you at eight, Bea Broken! {width}")
+    expect(said).to_contain_text("The API key local, as Muster")
+    expect(said).to_contain_text("Not encrypted.")  # it was sent, and nobody has asked for it
+    expect(box).to_have_value("")
+    expect(box).to_be_focused()
+    assert len({request.headers["idempotency-key"] for request in sent}) == 1
+    assert len(sent) == 2
+    looked_at(page)
+
+    page.route(re.compile("/conversation([?].*)?$"), _long_talk)
+    page.route("**/conversation/events", lambda route: route.abort())
+    page.goto(f"{stack.env['PUBLIC_URL']}/#/people")
+    page.goto(f"{stack.env['PUBLIC_URL']}/#/people/{pk}")
+    expect(log.get_by_text("no device yet", exact=False)).to_be_visible()
+    expect(log.get_by_text("Ask them to accept.")).to_be_visible()
+    expect(log.get_by_text("Its key has not come yet.")).to_be_visible()
+    expect(log.get_by_text("“welcome”, version 3").first).to_be_visible()
+    log.get_by_text("Readable on 2 devices").last.click()
+    expect(log.get_by_text(", since").last).to_be_visible()
+    looked_at(page)
+    page.get_by_role("button", name="Load older").click()
+    expect(log.get_by_text("word 40", exact=True)).to_have_count(1)
+    expect(page.get_by_role("button", name="Load older")).to_be_hidden()
+    looked_at(page)
+
+
+def _long_talk(route: Route) -> None:
+    """20 messages and 20 older ones; of the newest one is on its way, one has failed, and of one the key is missing."""
+
+    def line(number: int, **more: Any) -> dict[str, Any]:
+        at = f"2026-11-20T10:{59 - number:02}:00Z"
+        known = {
+            "id": str(number),
+            "direction": "out",
+            "state": "sent",
+            "at": at,
+            "text": f"word {number}",
+            "cause": "",
+        }
+        known |= {
+            "fix": "",
+            "next_at": None,
+            "kind": "welcome",
+            "by": "muster",
+            "template": "welcome@3",
+            "room_id": "!a",
+        }
+        known |= {"event_id": "$e", "encrypted": True, "devices": DEVICES, "missed": [], "job": ""}
+        return known | more
+
+    if route.request.method != "GET":
+        return route.continue_()
+    if "cursor=" in route.request.url:
+        return route.fulfill(json={"items": [line(n) for n in range(21, 41)], "next_cursor": None, "total": 40})
+    waits = {"state": "waiting", "cause": "they have no device yet", "job": "job_a", "kind": "answer", "devices": None}
+    failed = waits | {"state": "failed", "cause": "the room is gone", "fix": "Ask them to accept.", "by": "user:grace"}
+    reply = {"direction": "in", "kind": "reply", "text": None, "cause": "its key has not come yet", "devices": None}
+    items = [line(1, **waits), line(2, **failed), line(3, **reply, template=""), *(line(n) for n in range(4, 21))]
+    return route.fulfill(json={"items": items, "next_cursor": "c", "total": 40})
+
+
+DEVICES = [
+    {"device_id": "PHONE", "name": "Phone <b>", "verified": True, "since": None},
+    {"device_id": "TABLET", "name": "Tablet", "verified": False, "since": "2026-11-20T12:00:00Z"},
+]
+
+
 def test_a_part_that_fails(open_page: Open, stack: Stack) -> None:
     """With Authentik, the homeserver or the audit away, what can be read is shown, with its age; the rest says so and is
     tried again by itself alone."""

@@ -71,9 +71,32 @@ async def test_an_admin_reads_what_a_member_answers(
     name = suggested_username("answers", secrets.randbits(40))
     client = await NioRecipient.enter(sealed.env["MATRIX_HOMESERVER"], registered(sealed, name), tmp_path)
     try:
-        await answered(api, client, name, await welcomed(client, name))
+        room = await welcomed(client, name)
+        await answered(api, client, name, room)
+        await talked(sealed, api, client, name, room)
     finally:
         await client.close()
+
+
+async def talked(sealed: Stack, api: httpx.AsyncClient, client: Recipient, name: str, room: str) -> None:
+    """An admin answers: their client decrypts it, it is on record with that device; and what they reply follows."""
+    path = f"/api/members/@{name}:{sealed.env['MATRIX_DOMAIN']}/conversation"
+
+    async def talk() -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = (await api.get(path)).json()["items"]
+        return found
+
+    assert [said["kind"] for said in await talk()] == ["reply", "reply", "welcome", "hello"]
+    answer = await api.post(path, json={"text": "Behind the *blue* door, {display_name}"})
+    assert answer.status_code == 202, answer.text
+    seen = await until(lambda: client.seen(room), lambda seen: "blue door" in str(seen[-1].body), 60)
+    assert seen[-1].body.startswith("Behind the blue door, ")
+    said = (await until(talk, lambda found: found[0]["state"] == "sent", 60))[0]
+    assert (said["text"], said["event_id"], said["encrypted"]) == (seen[-1].body, seen[-1].event_id, True)
+    assert [device["device_id"] for device in said["devices"]] == [client.device_id]
+    await client.say(room, "found it")
+    last = (await until(talk, lambda found: found[0]["text"] == "found it", 60))[0]
+    assert (last["direction"], last["cause"]) == ("in", "")
 
 
 async def test_an_answer_from_the_clients_own_crypto(sealed: Stack, api: httpx.AsyncClient, welcomed: Any) -> None:

@@ -25,6 +25,7 @@ from shared.domain.imports import Line
 from shared.domain.members import member_id
 from shared.domain.syncs import SOURCES
 from shared.services import (
+    answers,
     assistant,
     breakers,
     bulk,
@@ -105,6 +106,8 @@ async def at_home(world: World) -> None:
     keys(world).read(phone, direct.room_id)
     keys(world).write(phone, direct.room_id, {"msgtype": "m.text", "body": "thank you"})
     await reader.read(world)
+    await answers.start(world, ADMIN, answers.Wanted(member, "you are welcome", "k0", "b0"))
+    await world.work()
 
 
 async def without_device(world: World) -> None:

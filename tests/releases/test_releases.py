@@ -34,6 +34,7 @@ from shared.domain.plans import Plan
 from shared.domain.records import Record
 from shared.domain.removals import RemovalReason
 from shared.domain.replies import Reply
+from shared.domain.sent import Sent
 from shared.domain.signal_chats import SignalChat, Turn
 from shared.domain.sponsors import SponsorPause
 from shared.domain.suggestions import Month, Suggested
@@ -74,6 +75,7 @@ RECORDS: dict[str, type[Record]] = {
     r"direct_rooms/[^/]+": DirectRoom,
     r"letters/[^/]+": Letter,
     r"replies/[^/]+": Reply,
+    r"sent/[^/]+": Sent,
     r"to_device/[^/]+": Unopened,
     r"installation/reader": Position,
     r"installation/signal_turn": Turn,

@@ -31,6 +31,7 @@ export const ACTS = {
   "onboarding.stop": "stopped bringing in",
   "rooms.invite": "invited to rooms:",
   "rooms.remove": "removed from rooms:",
+  "member.answer": "answered",
   "indoc.pause": "stopped the clock of INDOC for",
   "indoc.resume": "let the clock of INDOC run again for",
   "bundle.create": "made the bundle",

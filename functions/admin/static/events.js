@@ -11,9 +11,9 @@ const LATER = 15_000; // ... and while nothing does
 
 // `told(found)` with what GET `path` answers, at first and whenever it has changed; `failed(problem)` when it could not be read,
 // `failed(null)` when it can again. Comes to its end when nothing more will come (true), when `signal` says so, or when it is
-// not to be had (false). In a hidden tab it rests.
-export async function follow(path, { signal, told, failed = () => {} }) {
-  const about = { path, signal, told, failed, last: "", over: false, faults: 0, breaks: 0, polls: 0 };
+// not to be had (false). What is `endless` never says that nothing more will come. In a hidden tab it rests.
+export async function follow(path, { signal, told, failed = () => {}, endless = false }) {
+  const about = { path, signal, told, failed, endless, last: "", over: false, faults: 0, breaks: 0, polls: 0 };
   while (!signal.aborted && !about.over) {
     if (!(await shown(signal))) break;
     try {
@@ -141,7 +141,7 @@ async function asked(about) {
   well(about);
   about.last = ""; // what the last event held is no longer what the reader has
   tell(about, found);
-  about.over = isOver(found);
+  about.over = !about.endless && isOver(found);
   if (!about.over) await pause(moves(found) ? SOON : LATER, about.signal);
 }
 

@@ -18,6 +18,7 @@ export function jobTitle(job) {
     case "remove": return `Take ${whom} out of rooms`;
     case "offboard": return `Off-board ${whom}`;
     case "member": return `${whom}: their part of a plan`;
+    case "answer": return `Answer ${whom}`;
     case "plan": return "Apply a plan";
     case "undo": return "Take a plan back";
     case "email": return job.target.startsWith("inv_") ? "Send an invite by e-mail" : `Send ${job.target} a recovery link by e-mail`;

@@ -60,6 +60,7 @@ export const STEPS = {
   welcome: "The welcome",
   sponsor_note: "Word to the sponsor",
   removal_message: "Message to them",
+  answer: "Answer to them",
   removal: "Remove from",
   email: "E-mail",
   template_test: "A message to try",

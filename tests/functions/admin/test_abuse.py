@@ -188,6 +188,8 @@ KNOWN: dict[str, set[str]] = {
     "/api/categories": {"GET", "POST"},
     "/api/categories/cat_x": {"GET", "PUT", "DELETE"},
     "/api/members/@a:b.test/rooms": {"GET"},
+    "/api/members/@a:b.test/conversation": {"GET", "POST"},
+    "/api/members/@a:b.test/conversation/events": {"GET"},
     "/api/jobs/job_x": {"GET"},
     "/api/jobs/job_x/events": {"GET"},
     "/api/jobs/job_x/items": {"GET"},

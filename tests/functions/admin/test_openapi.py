@@ -54,6 +54,9 @@ GET /api/rooms
 GET /api/rooms/{room_id}
 GET /api/rooms/{room_id}/members
 GET /api/members/{matrix_id}/rooms
+GET /api/members/{matrix_id}/conversation
+GET /api/members/{matrix_id}/conversation/events
+POST /api/members/{matrix_id}/conversation
 POST /api/rooms/invite
 POST /api/rooms/remove
 GET /api/bundles
@@ -136,6 +139,8 @@ FIELDS = {
     "OnboardingOut": "id state member source personal_line steps created_at finished_at",
     "OnboardingWithReplies": "id state member source steps replies created_at finished_at",
     "ReplyOut": "at event_id text cause",
+    "SaidOut": "direction state at text cause fix kind by template event_id encrypted devices job",
+    "Answer": "text",
     "StepOut": "state attempts next_at cause fix result",
     "Retry": "steps",
     "Skip": "step reason",
@@ -201,6 +206,7 @@ MAKING = (
     "POST /api/categories",
     "POST /api/rooms/invite",
     "POST /api/rooms/remove",
+    "POST /api/members/{matrix_id}/conversation",
     "POST /api/templates/{template_id}/send",
 )
 

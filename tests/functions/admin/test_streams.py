@@ -297,7 +297,11 @@ async def test_a_fault_ends_it(service: Service, world: World, logged: io.String
 
 def test_it_is_documented() -> None:
     """OpenAPI says that these answers are event streams, and names Last-Event-ID."""
-    for path in ("/api/onboardings/{onboarding_id}/events", "/api/jobs/{job_id}/events"):
+    for path in (
+        "/api/onboardings/{onboarding_id}/events",
+        "/api/jobs/{job_id}/events",
+        "/api/members/{matrix_id}/conversation/events",
+    ):
         operation = app().openapi()["paths"][path]["get"]
         assert set(operation["responses"]["200"]["content"]) == {"text/event-stream"}
         assert [one["name"] for one in operation["parameters"] if one["in"] == "header"] == ["last-event-id"]

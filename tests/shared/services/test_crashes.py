@@ -9,7 +9,7 @@ from tests.fakes.faulty_documents import Killed
 from tests.world import World, at_home
 
 MEMBER = "@ada:fake.test"
-WRITES = 26
+WRITES = 28
 CHAT_CALLS = (
     "invite",
     "whoami",

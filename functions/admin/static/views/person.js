@@ -1,5 +1,6 @@
 // A member: their account, groups, rooms, onboarding, and what was done to them. Each part stands for itself.
 import { del, get, patch, post } from "../api.js";
+import { conversation } from "../conversation.js";
 import { button, chip, drafts, factList, field, fill, h, mark, once, problem, refused, say, twice } from "../dom.js";
 import { recoveryEmail } from "../emailing.js";
 import { groupPicker } from "../grants.js";
@@ -23,7 +24,8 @@ export async function show(place, { id, signal }) {
   about.head = h("div", { class: "head" });
   fill(place, about.head,
     part(about, "Account", ["account"], account), part(about, "Their way in", ["account"], access),
-    part(about, "Matrix and onboarding", ["standing"], parts.onboarding), part(about, "Rooms", ["standing"], parts.rooms), part(about, "Signal", [], parts.signal),
+    part(about, "Matrix and onboarding", ["standing"], parts.onboarding), part(about, "Conversation", ["standing"], conversation),
+    part(about, "Rooms", ["standing"], parts.rooms), part(about, "Signal", [], parts.signal),
     part(about, "Groups", ["account"], groups), part(about, "Bundles", ["standing"], parts.bundles),
     part(about, "What was done to them", [], parts.audit), part(about, "Leaving", [], leaving));
   heading(about);
