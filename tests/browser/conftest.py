@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import os
 import shutil
@@ -12,8 +11,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
+from axe_playwright_python.base import AXE_FILE_PATH
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
+from playwright.sync_api import Error as PlaywrightError
 
 from local import sample
 from local.stack import Stack
@@ -25,6 +25,9 @@ QUIET = "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-back
 WIDTHS = {1280: "light", 360: "dark"}
 NASTY = "<img src=x onerror=alert(1)>"
 NOWHERE = "!nowhere:muster.test"
+UNTOUCHED = "!sessionStorage.length && !localStorage.length && String(Date).includes('native code')"
+VIOLATIONS = "axe.run({resultTypes: ['violations'], preload: false}).then(found => found.violations)"
+"""Every rule, on everything. `preload` would fetch the stylesheets once more, for rules about other things than ours."""
 
 Open = Callable[..., Page]
 
@@ -94,31 +97,63 @@ def browser(people: People) -> Iterator[Browser]:
         started.close()
 
 
+class Tab:
+    """A page in a context of its own. What is written to its console goes to `wrong`, but for what is `expected`."""
+
+    def __init__(self, browser: Browser, width: int, ours: str) -> None:
+        self.wrong: list[str] = []
+        self.expected, self._ours, self._size = "", ours, {"width": width, "height": 780}
+        self.context = browser.new_context(viewport=self._size, color_scheme=WIDTHS[width])  # type: ignore[arg-type]
+        self.context.grant_permissions(["clipboard-read", "clipboard-write"])
+        self.context.set_default_timeout(20_000)
+        self.context.on("page", self._watch)
+        self.page = self.context.new_page()
+
+    def _watch(self, page: Page) -> None:
+        page.on("console", lambda message: self.wrong.extend(_complaint(message, self._ours, self.expected)))
+        page.on("pageerror", lambda error: self.wrong.append(str(error)))
+        page.on("dialog", lambda dialog: (self.wrong.append(f"a dialog: {dialog.message}"), dialog.dismiss()))
+
+    def is_as_new(self) -> bool:
+        """Emptied; False where something of a test would be left: a page, a cookie, what it stored, its clock, its size."""
+        try:
+            left = self.context.cookies() or self.context.pages != [self.page] or self.page.viewport_size != self._size
+            if left or not self.page.evaluate(UNTOUCHED):
+                return False
+            self.page.goto("about:blank")
+            self.page.unroute_all(behavior="ignoreErrors")
+            self.context.unroute_all(behavior="ignoreErrors")
+        except PlaywrightError:
+            return False
+        return not self.wrong
+
+
+@pytest.fixture(scope="module")
+def kept() -> dict[int, Tab]:
+    """By width, a tab that the next test may have: a new one is most of what a short test costs."""
+    return {}
+
+
 @pytest.fixture
-def open_page(browser: Browser, stack: Stack) -> Iterator[Open]:
+def open_page(browser: Browser, stack: Stack, kept: dict[int, Tab]) -> Iterator[Open]:
     """`open_page(width, path="")`: a page of its own, at a phone's or a desk's width. After the test: nothing was
     written to the console that should not be, and no name has run as a script."""
-    wrong: list[str] = []
-    with contextlib.ExitStack() as closing:
+    used: list[tuple[int, Tab]] = []
 
-        def opened(width: int, path: str = "", *, expected: str = "") -> Page:
-            context = browser.new_context(viewport={"width": width, "height": 780}, color_scheme=WIDTHS[width])  # type: ignore[arg-type]
-            closing.callback(context.close)
-            context.grant_permissions(["clipboard-read", "clipboard-write"])
-            context.set_default_timeout(20_000)
+    def opened(width: int, path: str = "", *, expected: str = "") -> Page:
+        tab = kept.pop(width, None) or Tab(browser, width, stack.env["PUBLIC_URL"])
+        used.append((width, tab))
+        tab.expected = expected
+        tab.page.goto(f"{stack.env['PUBLIC_URL']}/{path}")
+        return tab.page
 
-            def watch(page: Page) -> None:
-                page.on("console", lambda message: wrong.extend(_complaint(message, stack.env["PUBLIC_URL"], expected)))
-                page.on("pageerror", lambda error: wrong.append(str(error)))
-                page.on("dialog", lambda dialog: (wrong.append(f"a dialog: {dialog.message}"), dialog.dismiss()))
-
-            context.on("page", watch)
-            page = context.new_page()
-            page.goto(f"{stack.env['PUBLIC_URL']}/{path}")
-            return page
-
-        yield opened
-    assert not wrong
+    yield opened
+    for width, tab in used:
+        if width not in kept and tab.is_as_new():
+            kept[width] = tab
+        else:
+            tab.context.close()
+    assert not [each for _, tab in used for each in tab.wrong]
 
 
 def _complaint(message: ConsoleMessage, ours: str, expected: str) -> list[str]:
@@ -131,7 +166,9 @@ def _complaint(message: ConsoleMessage, ours: str, expected: str) -> list[str]:
 
 def looked_at(page: Page) -> None:
     """axe finds nothing, and nothing is wider than the screen."""
-    found = Axe().run(page).response["violations"]
+    if not page.evaluate("'axe' in window"):
+        page.evaluate(AXE_FILE_PATH.read_text(encoding="utf-8"))
+    found = page.evaluate(VIOLATIONS)
     assert not [(each["id"], [node["html"][:200] for node in each["nodes"]]) for each in found]
     wide: Any = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
     assert wide <= 0, f"{wide} px beyond the screen"

@@ -18,13 +18,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-import authentik_client.models as models
 import httpx
 import jwt
 import pytest
 import standardwebhooks
 
 from local.loopback import LOOPBACK
+from tests.contracts.authentik_models import models
 from tests.contracts.authentik_server import (
     CONFIG,
     SECRET,

@@ -11,7 +11,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import authentik_client.models as models
 import pytest
 
 from shared.adapters import authentik as adapter
@@ -22,6 +21,7 @@ from shared.adapters.vault import FileVault
 from shared.domain.errors import Conflict, Forbidden, Invalid, MusterError, Refused, Unreachable
 from shared.domain.service_account import ACCOUNT, ROLE, SETTING, TOKEN
 from shared.services.service_account import Wanted, apply, look, plan
+from tests.contracts.authentik_models import models
 from tests.contracts.authentik_server import TOKEN as ADMIN
 from tests.contracts.authentik_server import Answer, Authentik, receiver, standin
 from tests.contracts.test_directory import SOON, fresh
