@@ -8,9 +8,11 @@ from typing import Any, Literal
 from fastapi import APIRouter, Request, Response
 from msgspec.structs import replace
 
+from functions.admin import invite_text_models as it
 from functions.admin import models as m
 from shared.domain.errors import Invalid
 from shared.services import invites
+from shared.services.invite_texts import invite_text
 from shared.wiring import wiring
 
 router = APIRouter(tags=["invites"])
@@ -59,6 +61,14 @@ async def list_invites(
 async def read_invite(invite_id: str) -> m.InviteOut:
     ports = wiring()
     return m.invite_out(await invites.read(ports, invite_id), ports.now())
+
+
+@router.get("/invites/{invite_id}/text")
+async def read_invite_text(invite_id: str, language: it.Language = "") -> it.InviteText:
+    """What to hand over with the link, by the template `invite_text` that counts for it. 409 where the link lets nobody
+    in."""
+    found = await invite_text(wiring(), invite_id, language)
+    return it.InviteText(text=found.text, template=found.template)
 
 
 @router.patch("/invites/{invite_id}")

@@ -65,13 +65,16 @@ If anything does not work, write to any admin. They are people, and glad to help
 """,
     "removal_message": "{text}",
     "invite_text": """\
-Hello! {% if sponsor %}{sponsor} and I{% else %}We{% endif %} would love to have you with us at {community}.
+Hello! {% if sponsor %}{sponsor} vouches for you, and we{% else %}We{% endif %} would love to have you with us at \
+{community}. Open this link and make your account:
 
-Your personal invite: {invite_link}
-{% if expires_at %}
+{invite_link}
 
-It is good until {expires_at}, and takes a few minutes. If it gives you trouble, just answer this message.
-{% endif %}
+It works {% if uses %}for {uses} people{% else %}once{% endif %}\
+{% if expires_at %}, until {expires_at}{% endif %}. You will be invited to \
+{% if rooms %}these rooms: {rooms}{% else %}our rooms{% endif %}.
+
+It takes a few minutes. If it gives you trouble, just answer this message.
 """,
     "email_invite": """\
 # You are invited to {community}

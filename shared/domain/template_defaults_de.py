@@ -58,13 +58,15 @@ an. Dann nimm die Einladungen an, die dort auf dich warten.
 Wenn etwas nicht klappt, schreib einfach jemandem vom Team. Das sind Menschen, und sie helfen gern.
 """,
     "invite_text": """\
-Hallo! {% if sponsor %}{sponsor} und wir{% else %}Wir{% endif %} würden uns freuen, wenn du zu uns kommst: {community}.
+Hallo! {% if sponsor %}{sponsor} bürgt für dich, und wir{% else %}Wir{% endif %} würden uns freuen, wenn du zu uns \
+kommst: {community}. Öffne diesen Link und leg dein Konto an:
 
-Deine persönliche Einladung: {invite_link}
-{% if expires_at %}
+{invite_link}
 
-Sie gilt bis {expires_at} und dauert nur ein paar Minuten. Wenn etwas nicht klappt, antworte einfach hierauf.
-{% endif %}
+Er gilt {% if uses %}für {uses} Leute{% else %}einmal{% endif %}{% if expires_at %}, bis {expires_at}{% endif %}. \
+{% if rooms %}In diese Räume laden wir dich ein: {rooms}{% else %}Wir laden dich in unsere Räume ein{% endif %}.
+
+Es dauert nur ein paar Minuten. Wenn etwas nicht klappt, antworte einfach hierauf.
 """,
     "email_invite": """\
 Hallo{% if display_name %} {display_name}{% endif %},

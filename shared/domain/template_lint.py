@@ -42,7 +42,7 @@ class Sample(Struct, frozen=True):
 
 
 WORDS = {"room": "others read it", "mail": "a mail has no mentions", "page": "it is passed on by hand"}
-OPTIONAL = frozenset(("rooms", "sponsor", "guest", "expires_at", "reason", "last"))
+OPTIONAL = frozenset(("rooms", "sponsor", "guest", "expires_at", "uses", "reason", "last"))
 _ROOM = re.compile(r"(?<![\w/#!.@])([#!][\w.=+-]+:[\w.-]+(?::[0-9]+)?)")
 _LINKED = re.compile(r"matrix\.to/#/([^\s)\"'<>?/;,]+)")
 _DOUBLE = re.compile(r"@\s?\{\s*(matrix_id|mention|bot)\s*\}|@@")
@@ -71,6 +71,7 @@ def sample_values(sample: Sample, community: str) -> dict[str, Value]:
         "recovery_link": Link(f"https://{community}/a-sample-and-no-real-link", REDACTED),
         "invite_link": Link(f"https://{community}/a-sample-and-no-real-link"),
         "expires_at": "2030-01-31 18:00 UTC",
+        "uses": "3",
         "hours": "4",
         "reason": "They had not been here for a year.",
         "text": "What an admin has written for this one message.",

@@ -56,6 +56,7 @@ VARIABLES: Mapping[str, str] = {
     "recovery_link": "a link by which they choose a password, made when it is sent and kept nowhere",
     "invite_link": "the link of their invite",
     "expires_at": "until when the link is good",
+    "uses": "how many may come in by the invite, where that is more than one",
     "hours": "how many hours are left",
     "reason": "why, in the admin's words",
     "personal_line": "what an admin has written for this one newcomer",
@@ -76,7 +77,10 @@ PURPOSES: Mapping[str, Purpose] = {
     "notice": Purpose("Unencrypted notice", "after 14 days without a device", "member"),
     "removal_message": Purpose("Before a removal", "before they are taken out", "member", ("text", "reason")),
     "invite_text": Purpose(
-        "Invite, to pass on", "beside a new invite's link", "page", ("invite_link", "expires_at", "sponsor", "rooms")
+        "Invite, to pass on",
+        "beside a new invite's link",
+        "page",
+        ("invite_link", "expires_at", "uses", "sponsor", "rooms"),
     ),
     "email_invite": Purpose(
         "Invite by mail", "when an invite is sent", "mail", ("invite_link", "expires_at", "sponsor", "rooms")

@@ -244,9 +244,9 @@ def test_retrying_all_of_one_cause(open_page: Open, stack: Stack) -> None:
 
 @both
 def test_an_invite_from_making_to_revoking(open_page: Open, stack: Stack, width: int) -> None:
-    """Made in seconds with rooms by name; link, QR code and text to hand over; what it grants; changed in place; found by a
-    search; revoked by two presses."""
-    page, name = open_page(width, "#/invites"), f"Ada of the choir {width}"
+    """Made in seconds with rooms by name; link, QR code and text to hand over, the link even while there is no text; what
+    it grants; changed in place; found by a search; revoked by two presses."""
+    page, name = open_page(width, "#/invites", expected="503"), f"Ada of the choir {width}"
     with_key(page, stack.env)
     page.get_by_role("link", name="Invite somebody").click()
     page.get_by_role("button", name="Make the invite").click()
@@ -259,12 +259,19 @@ def test_an_invite_from_making_to_revoking(open_page: Open, stack: Stack, width:
     page.get_by_text("Note, sponsor, e-mail").click()
     page.get_by_label("Sponsor").fill(f"@bob{width}:muster.test")
     looked_at(page)
+    down = {"detail": "Muster is being deployed.", "fix": "Try again in a minute."}
+    page.route("**/api/invites/*/text", lambda route: route.fulfill(status=503, json=down))
     page.get_by_role("button", name="Make the invite").dblclick()
 
     expect(page.get_by_role("heading", name=f"The invite for {name} is made")).to_be_visible()
     [made] = [each for each in api(stack.env, "GET", "/api/invites")["items"] if each["label"] == name]
     expect(page.get_by_role("textbox", name="The link")).to_have_value(made["link"])
     expect(page.get_by_role("img", name="QR code")).to_be_visible()
+    expect(page.get_by_text("Muster is being deployed.")).to_be_visible()
+    expect(page.get_by_role("button", name="Copy the text")).to_be_disabled()
+    looked_at(page)
+    page.unroute("**/api/invites/*/text")
+    page.get_by_role("button", name="Try again").click()
     page.get_by_role("button", name="Copy the text").click()
     expect(page.get_by_role("button", name="Copied")).to_be_visible()
     text = page.evaluate("navigator.clipboard.readText()")
@@ -280,7 +287,7 @@ def test_an_invite_from_making_to_revoking(open_page: Open, stack: Stack, width:
     page.get_by_text("Change or revoke").click()
     page.get_by_label("How often it can be used").fill("5")
     page.get_by_role("button", name="Save").click()
-    expect(page.get_by_text("0 of 5")).to_be_visible()
+    expect(page.get_by_text("0 of 5", exact=True)).to_be_visible()
     page.get_by_text("Change or revoke").click()
     looked_at(page)
     page.get_by_role("button", name="Revoke…").click()

@@ -141,6 +141,7 @@ async def test_whatever_the_body_is_called(service: Service, name: str) -> None:
 KNOWN: dict[str, set[str]] = {
     "/api/invites": {"GET", "POST"},
     "/api/invites/inv_x": {"GET", "PATCH"},
+    "/api/invites/inv_x/text": {"GET"},
     "/api/invites/inv_x/revoke": {"POST"},
     "/api/invites/inv_x/email": {"GET", "POST"},
     "/api/invites/batch": {"POST"},

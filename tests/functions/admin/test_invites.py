@@ -51,6 +51,20 @@ async def test_an_invite_and_its_link(service: Service, world: World) -> None:
     assert (record["actor"], record["target"], record["source"]) == ("key:ops", invite["id"], "192.0.2.7")
 
 
+async def test_the_text_to_hand_over(service: Service) -> None:
+    """Made from the template in force, which it names; an odd language is a 400, a revoked invite a 409."""
+    invite = await made(service, max_uses=3)
+    path = f"/api/invites/{invite['id']}/text"
+    found = (await service.api("GET", path)).json()
+    assert found["template"] == "invite_text@0"
+    assert invite["link"] in found["text"]
+    assert (await service.api("GET", f"{path}?language=de")).json()["template"] == "invite_text.language.de@0"
+    assert names(problem(await service.api("GET", f"{path}?language=d%20e"), 400)) == ["language"]
+    await service.api("POST", f"/api/invites/{invite['id']}/revoke")
+    problem(await service.api("GET", path), 409)
+    problem(await service.api("GET", "/api/invites/inv_x/text"), 404)
+
+
 @pytest.mark.parametrize("hours", [0.5, 1, 8784])
 async def test_its_end_in_hours_or_as_a_time(service: Service, world: World, hours: float) -> None:
     """The expiry is given in hours from now or as a time, and answered in UTC either way."""

@@ -23,6 +23,7 @@ CONTRACT = """
 POST /api/invites
 GET /api/invites
 GET /api/invites/{invite_id}
+GET /api/invites/{invite_id}/text
 PATCH /api/invites/{invite_id}
 POST /api/invites/{invite_id}/revoke
 POST /api/invites/{invite_id}/email

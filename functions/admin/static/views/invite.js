@@ -36,25 +36,31 @@ function draw(place, about) {
 
 // ---- to hand over
 
-function given({ invite, name, bundles }) {
+function given({ invite, path, signal }) {
   const link = h("input", { readOnly: true, value: invite.link, "aria-label": "The link", onfocus: (event) => event.target.select() });
   const text = h("textarea", { readOnly: true, rows: 9, "aria-label": "Text to paste" });
-  text.value = words(invite, name, bundles);
+  const trouble = h("div", {});
+  const copy = copier(() => text.value, "Copy the text", text);
+  const worded = async () => {
+    text.placeholder = "Looking…";
+    copy.disabled = true;
+    try {
+      text.value = (await get(`${path}/text`, { signal })).text;
+      copy.disabled = false;
+    } catch (error) {
+      if (error.name === "AbortError") return;
+      text.placeholder = "Not there yet. The link above works without it.";
+      fill(trouble, problem(error, () => (text.focus(), fill(trouble), worded())));
+    }
+  };
+  worded();
   const square = h("div", {});
   drawn(square, invite.link);
-  const sharing = navigator.share && button("Share…", () => navigator.share({ text: text.value }).catch(() => {}));
+  const sharing = navigator.share && button("Share…", () => navigator.share({ text: text.value || invite.link }).catch(() => {}));
   return h("section", {}, h("h2", {}, "Hand it over"), h("div", { class: "given" },
     h("div", {}, link, h("p", { class: "actions" }, copier(() => invite.link, "Copy the link", link), sharing),
-      h("p", {}, "Or this, to paste:"), text, h("p", { class: "actions" }, copier(() => text.value, "Copy the text", text))),
+      h("p", {}, "Or this, to paste:"), text, trouble, h("p", { class: "actions" }, copy)),
     square));
-}
-
-function words(invite, name, bundles) {
-  const rooms = [...new Set([...invite.rooms, ...bundles.flatMap((bundle) => bundle.rooms)])].map(name);
-  const uses = invite.max_uses > 1 ? `It works for ${invite.max_uses} people` : "It works once";
-  const until = new Date(invite.expires_at).toLocaleDateString(undefined, { weekday: "long", day: "numeric", month: "long", hour: "2-digit", minute: "2-digit" });
-  const then = rooms.length ? `You will be invited to ${new Intl.ListFormat("en").format(rooms)}.` : "You will be invited to our rooms.";
-  return `You are invited to join us. Open this link and make your account:\n\n${invite.link}\n\n${uses}, until ${until}. ${then}`;
 }
 
 async function drawn(place, text) {
