@@ -13,15 +13,15 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any, NoReturn
 
-from shared.domain import bridges, ids, messages, phones
+from shared.domain import bridges, ids, phones
 from shared.domain.bridges import Answer
 from shared.domain.errors import NotFound, Refused
 from shared.domain.signal_chats import SignalChat
 from shared.domain.templates import Person
 from shared.ports import Put
 from shared.repositories import SIGNAL_CHATS, Stored
-from shared.services import signal_bridge
-from shared.services.messaging import DirectRoom
+from shared.services import sent, signal_bridge
+from shared.services.messaging import DirectRoom, send_plainly
 from shared.services.signal_bridge import Bridge
 from shared.services.steps import Act, Continues, Done, Ending, Waits
 from shared.services.templates import compose
@@ -215,9 +215,9 @@ async def _greeted(act: Act, stored: Stored[SignalChat]) -> Ending:
             "the Signal bridge has encrypted the room, and has no device there to encrypt for", fix, "ENCRYPTED"
         )
     marker = ids.transaction_id(f"signal/{record.id}", f"hello {record.asks}", record.puppet)
-    event = await chat.find_sent(record.room_id, messages.MARKER, marker) if act.step.attempts > 1 else None
     name = str(act.step.wanted.get("name") or record.name)
     composed = await compose(act.ports, "signal_hello", Person(record.puppet, name), {}, marker=marker)
-    event = event or await chat.send(record.room_id, composed.content, marker)
+    draft = (await sent.drafted(act, record.room_id, composed, marker)).but(matrix_id=record.puppet)
+    event = await send_plainly(act, draft, composed, marker, look=act.step.attempts > 1)
     await _put(act, stored, record.but(greeted=event))
     return Done(result | {"event_id": event, "template": composed.template})
