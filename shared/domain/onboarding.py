@@ -35,6 +35,8 @@ ENTRY_POINTS: Mapping[str, str] = {
     "indoc_expiry": "remove_from_indoc",
     "import": "update_account",
     "people": "update_account",
+    "recipients": "apply_plan",
+    "message": "send_message",
 }
 """Each kind of step and the entry point that runs it."""
 
@@ -81,10 +83,10 @@ class Onboarding(Record, frozen=True, kw_only=True):
 
 
 class Step(Record, frozen=True, kw_only=True):
-    """`parent`: "onboardings/{id}", "jobs/{id}" or "indoc/{id}". `matrix_id`: whom it concerns, where that is not the
+    """`parent`: "onboardings/{id}", "jobs/{id}", "messages/{id}" or "indoc/{id}". `matrix_id`: whom it concerns, where that is not the
     parent's. `due_at`: scheduled: when its task runs; running: when the claim lapses; waiting: when we look again;
-    else None. `faults`: passing faults so far. `waits_for`: "", "person", "indoc", "device", "join", "room", "target"
-    or a neighbour. `sent_*`: the transaction of a message. `wanted`: what it is to bring about beyond its room, such as
+    else None. `faults`: passing faults so far. `waits_for`: "", "person", "indoc", "device", "join", "room",
+    "target", "paused", "limit" or a neighbour. `sent_*`: the transaction of a message. `wanted`: what it is to bring about beyond its room, such as
     a level, and what must still hold before it acts.
     `code`: of a refusal; of one that waits for a device, the ids of those that were of no use."""
 

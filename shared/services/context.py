@@ -21,7 +21,7 @@ log = logging.getLogger("muster")
 class Policy(Struct, frozen=True):
     """The community's own choices, from the settings. `membership`: "invite", or "join" where the bot is an
     admin of the homeserver and members are joined at once. `protected`: Matrix ids that no plan removes. `bot`: its
-    Matrix id."""
+    Matrix id. `message_notice`: what stands below each message that members get without having asked."""
 
     domain: str
     indoc: str = ""
@@ -47,6 +47,7 @@ class Policy(Struct, frozen=True):
     sync_full: float = 21_600.0
     sync_cooldown: float = 30.0
     bot: str = ""
+    message_notice: str = ""
 
     def sync_every(self, source: str) -> float:
         """Seconds from one sync of a source to the next."""
@@ -114,7 +115,8 @@ def whose(path: str) -> dict[str, str]:
     """What every line about a step or its parent says, by its path: the onboarding's or job's id, and the step's name.
     One query for that id is then a member's whole story."""
     collection, parent, *rest = path.split("/")
-    return {collection.removesuffix("s"): parent} | ({"step": rest[1]} if len(rest) > 1 else {})
+    name = "message_id" if collection == "messages" else collection.removesuffix("s")  # a line has a message of its own
+    return {name: parent} | ({"step": rest[1]} if len(rest) > 1 else {})
 
 
 def note(message: str, **fields: Any) -> None:

@@ -21,7 +21,7 @@ from shared.services.context import Ports, log, note, whose
 from shared.services.encryption import ENCRYPTED, Letter
 from shared.services.messaging import DirectRoom
 from shared.services.position import reads_since
-from shared.services.tasks import change_parent, enqueue
+from shared.services.tasks import change_parent, enqueue, going_on
 
 SHARED_FOR = timedelta(days=7)
 LOOK_EVERY = (timedelta(minutes=1), timedelta(minutes=30), timedelta(hours=6))
@@ -121,7 +121,7 @@ async def start(ports: Ports, steps: Sequence[Stored[Step]], at: datetime) -> in
             await ports.documents.write(stored.replaced(scheduled))
         except Outpaced:
             continue  # it is on its way already
-        await change_parent(ports, scheduled.parent, lambda record: record.but(state="running", finished_at=None))
+        await change_parent(ports, scheduled.parent, going_on)
         note("sweep: a step goes on", **whose(scheduled.path), waited_for=stored.record.waits_for)
         started.append(scheduled)
     await enqueue(ports, started)

@@ -39,8 +39,15 @@ CLAIM = timedelta(seconds=90)
 TRANSACTIONS_HOLD = timedelta(hours=12)
 """Synapse de-duplicates a transaction id for 24 h; half of that is safe."""
 LIMITED = "M_LIMIT_EXCEEDED"
-SENDS = ("indoc_farewell", "hello", "welcome", "removal_message", "indoc_nudge")
+SENDS = ("indoc_farewell", "hello", "welcome", "removal_message", "indoc_nudge", "message")
 """Kinds that send a message: which device it is sent from is committed first."""
+PACED = ("room", "message")
+"""Kinds of which many are under way at once: after a 429 each has its own place in one row (`shared.domain.pace`)."""
+
+LIMITS = {
+    "room": "limits how fast one member may be invited; this room's turn",
+    "message": "limits how fast the bot may write; the turn of this one",
+}
 
 
 class Done(Struct, frozen=True):
@@ -117,7 +124,7 @@ async def run_step(ports: Ports, parent: str, name: str, generation: int | None,
         raise Claimed(f"{parent}/{name} is being done by another task", "Nothing to do: it is tried again.")
     if found.breaker:
         return await _wait_for_neighbour(ports, found, found.breaker)
-    if step.kind == "room" and step.code != LIMITED and pace.is_paced(found.parent, ports.now()):
+    if step.kind in PACED and step.code != LIMITED and pace.is_paced(found.parent, ports.now()):
         return await _queue_up(ports, found, 0.0)
     try:
         device = (await (await ports.chat()).whoami()).device_id if step.kind in SENDS else ""
@@ -290,15 +297,11 @@ async def _queue_up(ports: Ports, found: _Found, retry_after: float) -> str:
         places.append(place)
         return paced
 
-    if step.kind == "room":
+    if step.kind in PACED:
         await change_parent(ports, step.parent, take)
     else:
         places.append(ports.now() + timedelta(seconds=retry_after * pace.MARGIN))
-    limit = (
-        "limits how fast one member may be invited; this room's turn"
-        if step.kind == "room"
-        else "asks for a pause; the next try"
-    )
+    limit = LIMITS.get(step.kind, "asks for a pause; the next try")
     cause = f"the homeserver {limit} is at {places[-1]:%H:%M:%S} UTC"
     fix = "Nothing to do. To lift the limit for the bot, see the self-check."
     queued = step.scheduled(places[-1]).but(code=LIMITED, cause=cause, fix=fix, updated_at=ports.now())
