@@ -126,7 +126,7 @@ GROUP_FIELDS: tuple[tuple[str, str], ...] = (
     ("steps", "matrix_id"),
 )
 """Fields that are asked for across all collections of a name: Firestore indexes those only when told."""
-EXPIRING: tuple[str, ...] = ("leases", "lines", "plans", "replies", "room_keys", "to_device")
+EXPIRING: tuple[str, ...] = ("leases", "lines", "permits", "plans", "proactive", "replies", "room_keys", "to_device")
 """Collections whose documents have an `expire_at`, after which Firestore sweeps them away when told (a TTL)."""
 
 UNASKED: tuple[tuple[str, str], ...] = (

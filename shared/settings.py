@@ -51,6 +51,15 @@ def seconds(value: str) -> float:
     return float(value)
 
 
+def whole(least: int, most: int) -> Callable[[str], int]:
+    def parse(value: str) -> int:
+        if not re.fullmatch(r"[0-9]{1,9}", value) or not least <= int(value) <= most:
+            raise ValueError(f"a whole number, from {least} to {most}")
+        return int(value)
+
+    return parse
+
+
 def hours(value: str) -> float:
     if not re.fullmatch(r"[0-9]{1,4}(\.[0-9]{1,6})?", value) or not 0 < float(value) <= 8784:
         raise ValueError("hours, above 0 and at most 8784")
@@ -140,6 +149,8 @@ class Setting(Struct, frozen=True):
 OTLP = "https://telemetry.googleapis.com/v1/traces"
 PUPPETS = "@signal_,@whatsapp_,@telegram_,@discord_,@slack_,@_"
 
+PER_MINUTE = whole(1, 1_000_000)
+
 SETTINGS: tuple[Setting, ...] = (
     Setting("AUTHENTIK_URL", "authentik", "Base address of Authentik, without /api/v3", None, base_url),
     Setting("AUTHENTIK_API_TOKEN", "authentik", "Token of intent api of Muster's service account", None, secret=True),
@@ -150,10 +161,18 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("ADMIN_GROUP", "authentik", "Group whose members may use the admin API", "muster-admins"),
     Setting("AUTHENTIK_WEBHOOK_SECRETS", "webhook", "Comma-separated, the newest first", None, words, secret=True),
     Setting(
+        "WEBHOOK_REQUESTS_PER_MINUTE",
+        "webhook",
+        "What one address may send of them; more are told 429",
+        "3000",
+        PER_MINUTE,
+    ),
+    Setting(
         "AUTHENTIK_ISSUER", "admin", "OIDC issuer with its closing slash; empty: API keys only", "", url_or_nothing
     ),
     Setting("AUTHENTIK_CLIENT_ID", "admin", "Client id of the admin page", "muster-admin"),
     Setting("ADMIN_API_KEYS", "admin", "Comma-separated name:sha256-of-the-key", "", api_keys, secret=True),
+    Setting("API_REQUESTS_PER_MINUTE", "admin", "What one admin or key may ask; more are told 429", "1200", PER_MINUTE),
     Setting("PUBLIC_URL", "admin", "Where people open the admin page", "", url_or_nothing),
     Setting("MATRIX_HOMESERVER", "matrix", "Client API address of the homeserver", None, base_url),
     Setting("MATRIX_ACCESS_TOKEN", "matrix", "Access token of the bot", None, secret=True),
@@ -218,6 +237,13 @@ SETTINGS: tuple[Setting, ...] = (
         "Whether who has no device after 14 days gets one unencrypted notice",
         "false",
         switch,
+    ),
+    Setting(
+        "MAX_PROACTIVE_MESSAGES_PER_DAY",
+        "onboarding",
+        "Messages a day to one member that nobody asked for, such as broadcasts; 0: none at all",
+        "3",
+        whole(0, 1000),
     ),
     Setting("RECOMMEND_MIN_SCORE", "onboarding", "Rooms below this score are not recommended, 0 to 100", "20", score),
     Setting("RECOMMEND_MAX_SCORE", "onboarding", "No recommended room gets a higher score, 0 to 100", "100", score),

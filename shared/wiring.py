@@ -95,6 +95,7 @@ class Wiring:
             sync_full=read["SYNC_FULL_SECONDS"],
             sync_cooldown=read["SYNC_COOLDOWN_SECONDS"],
             bot=read.raw("MATRIX_USER_ID"),
+            proactive_a_day=read["MAX_PROACTIVE_MESSAGES_PER_DAY"],
         )
 
     async def secret(self, name: str) -> Any:

@@ -10,7 +10,7 @@ locals {
     replies     = [["matrix_id", "-at"]]
   }
   group_fields = { steps = ["due_at", "matrix_id", "state", "waits_for"] }
-  expiring     = ["leases", "lines", "plans", "replies", "room_keys", "to_device"]
+  expiring     = ["leases", "lines", "permits", "plans", "proactive", "replies", "room_keys", "to_device"]
   unasked      = { cache = ["packed"], lines = ["packed"], syncs = ["progress", "shards"] } # UNASKED
 
   indexes = merge([

@@ -99,6 +99,28 @@ variable "public_url" {
   }
 }
 
+variable "api_requests_per_minute" {
+  description = "API_REQUESTS_PER_MINUTE: what one admin or API key may ask; more are told 429."
+  type        = number
+  default     = 1200
+
+  validation {
+    condition     = var.api_requests_per_minute >= 1 && var.api_requests_per_minute <= 1000000 && floor(var.api_requests_per_minute) == var.api_requests_per_minute
+    error_message = "A whole number, from 1 to 1000000."
+  }
+}
+
+variable "webhook_requests_per_minute" {
+  description = "WEBHOOK_REQUESTS_PER_MINUTE: what one address may send to the webhook; more are told 429."
+  type        = number
+  default     = 3000
+
+  validation {
+    condition     = var.webhook_requests_per_minute >= 1 && var.webhook_requests_per_minute <= 1000000 && floor(var.webhook_requests_per_minute) == var.webhook_requests_per_minute
+    error_message = "A whole number, from 1 to 1000000."
+  }
+}
+
 variable "matrix_homeserver" {
   description = "MATRIX_HOMESERVER: client API address of the homeserver."
   type        = string
@@ -264,6 +286,17 @@ variable "notice_without_device" {
   default     = false
 }
 
+variable "max_proactive_messages_per_day" {
+  description = "MAX_PROACTIVE_MESSAGES_PER_DAY: messages to one member that nobody asked for, such as broadcasts. 0: none at all."
+  type        = number
+  default     = 3
+
+  validation {
+    condition     = var.max_proactive_messages_per_day >= 0 && var.max_proactive_messages_per_day <= 1000 && floor(var.max_proactive_messages_per_day) == var.max_proactive_messages_per_day
+    error_message = "A whole number, from 0 to 1000."
+  }
+}
+
 variable "recommend_min_score" {
   description = "RECOMMEND_MIN_SCORE: rooms below this score are not recommended."
   type        = number
@@ -379,6 +412,10 @@ locals {
     NOTICE_WITHOUT_DEVICE    = tostring(var.notice_without_device)
     RECOMMEND_MIN_SCORE      = tostring(var.recommend_min_score)
     RECOMMEND_MAX_SCORE      = tostring(var.recommend_max_score)
+
+    MAX_PROACTIVE_MESSAGES_PER_DAY = tostring(var.max_proactive_messages_per_day)
+    API_REQUESTS_PER_MINUTE        = tostring(var.api_requests_per_minute)
+    WEBHOOK_REQUESTS_PER_MINUTE    = tostring(var.webhook_requests_per_minute)
 
     SYNC_AUTHENTIK_SECONDS = tostring(var.sync_authentik_seconds)
     SYNC_MATRIX_SECONDS    = tostring(var.sync_matrix_seconds)

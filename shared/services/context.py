@@ -21,7 +21,8 @@ log = logging.getLogger("muster")
 class Policy(Struct, frozen=True):
     """The community's own choices, from the settings. `membership`: "invite", or "join" where the bot is an
     admin of the homeserver and members are joined at once. `protected`: Matrix ids that no plan removes. `bot`: its
-    Matrix id. `message_notice`: what stands below each message that members get without having asked."""
+    Matrix id. `proactive_a_day`: see `shared.services.limits`. `message_notice`: what stands below each message that
+    members get without having asked for it."""
 
     domain: str
     indoc: str = ""
@@ -47,6 +48,7 @@ class Policy(Struct, frozen=True):
     sync_full: float = 21_600.0
     sync_cooldown: float = 30.0
     bot: str = ""
+    proactive_a_day: int = 3
     message_notice: str = ""
 
     def sync_every(self, source: str) -> float:

@@ -442,7 +442,7 @@ def test_every_writer_of_an_expiry_is_known() -> None:
     """Each module that gives documents an end is one that the list of collections was made for."""
     core = [*(ROOT / "shared" / "services").glob("*.py"), *(ROOT / "shared" / "domain").glob("*.py")]
     writers = {file.stem for file in core if re.search(r"\bexpire_at\b(\"|: datetime|=)", file.read_text())}
-    assert writers == {"leases", "replies", "room_keys", "inbox", "imports", "plans"}, (
+    assert writers == {"leases", "limits", "permits", "replies", "room_keys", "inbox", "imports", "plans"}, (
         "add its collection to EXPIRING and to this test"
     )
 

@@ -41,6 +41,7 @@ export const WAITS = {
   join: "them to accept",
   room: "the room",
   target: "a room of theirs",
+  limit: "a day on which they got fewer messages",
   matrix: "Matrix, which is down",
   authentik: "Authentik, which is down",
 };

@@ -90,6 +90,7 @@ async def test_waiting_and_failing_by_reason(service: Service, world: World) -> 
         "join": 0,
         "room": 0,
         "target": 0,
+        "limit": 0,
         "matrix": 1,
         "authentik": 0,
     }
