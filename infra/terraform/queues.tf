@@ -4,6 +4,7 @@ locals {
   queues = {
     invites  = { rate = 20, concurrent = 16 }
     messages = { rate = 10, concurrent = 8 }
+    broadcasts = { rate = 5, concurrent = 8 } # to many: behind one another, and in nobody's way
     accounts = { rate = 10, concurrent = 4 }
   }
 }

@@ -432,6 +432,7 @@ locals {
     TASKS_LOCATION            = var.region
     TASKS_QUEUE_INVITES       = google_cloud_tasks_queue.queue["invites"].name
     TASKS_QUEUE_MESSAGES      = google_cloud_tasks_queue.queue["messages"].name
+    TASKS_QUEUE_BROADCASTS    = google_cloud_tasks_queue.queue["broadcasts"].name
     TASKS_QUEUE_ACCOUNTS      = google_cloud_tasks_queue.queue["accounts"].name
     TASKS_SERVICE_ACCOUNT     = google_service_account.tasks.email
     SCHEDULER_SERVICE_ACCOUNT = google_service_account.scheduler.email

@@ -84,10 +84,11 @@ class Onboarding(Record, frozen=True, kw_only=True):
 
 class Step(Record, frozen=True, kw_only=True):
     """`parent`: "onboardings/{id}", "jobs/{id}", "messages/{id}" or "indoc/{id}". `matrix_id`: whom it concerns, where
-    that is not the parent's. `due_at`: scheduled: when its task runs; running: when the claim lapses; waiting: when we look again;
-    else None. `faults`: passing faults so far. `waits_for`: "", "person", "indoc", "device", "join", "room", "target",
-    "limit" (of messages a day), "paused" (its message is) or a neighbour. `sent_*`: the transaction of a message. `wanted`: what it is to bring
-    about beyond its room, such as a level, and what must still hold before it acts.
+    that is not the parent's. `due_at`: scheduled: when its task runs; running: when the claim lapses; waiting: when we
+    look again; else None. `faults`: passing faults so far. `waits_for`: "", "person", "indoc", "device", "join",
+    "room", "target", "limit" (of messages a day), "paused" (its message is) or a neighbour. `sent_*`: the transaction
+    of a message. `wanted`: what it is to bring about beyond its room, such as a level, and what must still hold before
+    it acts; of a message's recipient their name.
     `code`: of a refusal; of one that waits for a device, the ids of those that were of no use."""
 
     parent: str

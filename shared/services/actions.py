@@ -52,6 +52,18 @@ def _parts() -> Table:
     return {"spread": spread}
 
 
+def _recipients() -> Table:
+    from shared.services.broadcast_run import drive
+
+    return {"recipients": drive}
+
+
+def _to_one() -> Table:
+    from shared.services.broadcast_sending import send
+
+    return {"message": send}
+
+
 def _out_of_indoc() -> Table:
     from shared.services import leaving_indoc
 
@@ -95,6 +107,8 @@ TABLES: Mapping[str, Callable[[], Table]] = {
     "indoc_expiry": _clock,
     "import": _imports,
     "people": _people,
+    "recipients": _recipients,
+    "message": _to_one,
 }
 
 

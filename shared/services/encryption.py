@@ -90,9 +90,9 @@ def _next_look(act: Act) -> datetime:
 
 
 class Letter(Record, frozen=True, kw_only=True):
-    """A sealed message. `got`: who was sent the key; `missed`: who was not, and why. The keys
-    themselves are in `parts` documents below. `look_at`: when to look for devices that came later.
-    `step`: the path of the step whose message it is."""
+    """A sealed message. `matrix_id`: whom it is for, "" for everybody in the room. `got`: who was sent the key;
+    `missed`: who was not, and why. The keys themselves are in `parts` documents below. `look_at`: when to look for
+    devices that came later. `step`: the path of the step whose message it is."""
 
     id: str
     transaction: str
@@ -129,6 +129,8 @@ class Letter(Record, frozen=True, kw_only=True):
 
     def receipt(self, now: datetime) -> dict[str, Any]:
         """For the step: which devices can read it, and which cannot."""
+        if not self.matrix_id:
+            return self._receipt_of_a_room(now)
         mine = [device for device in self.got if device["user_id"] == self.matrix_id]
         words = f"readable on {len(mine)} device{'' if len(mine) == 1 else 's'}, {now:%H:%M} UTC"
         keep = ("device_id", "name", "verified")
@@ -140,6 +142,11 @@ class Letter(Record, frozen=True, kw_only=True):
             "others": len(self.got) - len(mine),
             "missed": missed[:50],
         }
+
+    def _receipt_of_a_room(self, now: datetime) -> dict[str, Any]:
+        people = len({device["user_id"] for device in self.got})
+        words = f"readable on {len(self.got)} devices of {people} people, {now:%H:%M} UTC"
+        return {"encrypted": True, "readable": words, "others": len(self.got)}
 
 
 async def say_sealed(
@@ -195,9 +202,12 @@ async def _sealed(
 ) -> tuple[Letter, Sequence[Data]]:
     ports, keys, sealer = act.ports, await act.ports.keys(), await act.ports.sealer()
     there = people if people is not None else await keys.members(room_id)
-    claimed, missed = await claim(keys, sealer, sorted({*there, act.matrix_id}))
-    if not any(device.user_id == act.matrix_id for device in claimed):
+    claimed, missed = await claim(keys, sealer, sorted({*there, act.matrix_id} - {""}))
+    if act.matrix_id and not any(device.user_id == act.matrix_id for device in claimed):
         raise no_device(act.matrix_id, missed)
+    if not claimed:
+        cause = "nobody in this room has a device that a message could be encrypted for"
+        raise Refused(cause, "Retry once somebody there has logged in.", "NO_DEVICE")
     made = sealer.seal(room_id, "m.room.message", content, claimed)
     parts = _parts(made)
     letter = Letter(
@@ -212,7 +222,7 @@ async def _sealed(
         created_at=ports.now(),
         got=tuple(asdict(device) for device in claimed),
         missed=tuple(asdict(item) for item in missed),
-        look_at=ports.now() + FIRST_LOOK,
+        look_at=ports.now() + FIRST_LOOK if act.matrix_id else None,
         step=act.step.path,
     )
     return letter, parts

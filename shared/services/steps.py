@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from shared.domain import ids, pace
 from shared.domain.audit import Audit, audit
+from shared.domain.broadcasts import Message
 from shared.domain.errors import (
     Conflict,
     Invalid,
@@ -124,7 +125,7 @@ async def run_step(ports: Ports, parent: str, name: str, generation: int | None,
         raise Claimed(f"{parent}/{name} is being done by another task", "Nothing to do: it is tried again.")
     if found.breaker:
         return await _wait_for_neighbour(ports, found, found.breaker)
-    if step.kind in PACED and step.code != LIMITED and pace.is_paced(found.parent, ports.now()):
+    if _queues_up(found, ports.now()):
         return await _queue_up(ports, found, 0.0)
     try:
         device = (await (await ports.chat()).whoami()).device_id if step.kind in SENDS else ""
@@ -136,6 +137,13 @@ async def run_step(ports: Ports, parent: str, name: str, generation: int | None,
         return await _act(ports, found, actions[step.kind], act)
     finally:
         ports.under_way.discard(step.path)
+
+
+def _queues_up(found: _Found, now: datetime) -> bool:
+    """Whether its turn has not come yet. Of a message that does not go on there are no turns to wait for."""
+    step, parent = found.step.record, found.parent
+    goes_on = not isinstance(parent, Message) or parent.state == "running"
+    return step.kind in PACED and step.code != LIMITED and goes_on and pace.is_paced(parent, now)
 
 
 class _Found(Struct, frozen=True):
