@@ -14,6 +14,7 @@ from typing import Any, Literal, Protocol
 from msgspec import Struct, field
 
 from shared.domain.devices import Device, Distrusted, Messages, Opened, RoomKey, Sealed
+from shared.domain.templates import Rendered, Value
 
 Data = dict[str, Any]
 """A document's content: JSON values, plus aware UTC datetimes (kept to the microsecond) and bytes."""
@@ -710,4 +711,21 @@ class TextIndex(Protocol):
 
     def shown(self, key: str, phrase: str) -> dict[str, list[tuple[int, str]]]:
         """Where it stands in that passage: column to line (from 0) and spelling of each place."""
+        ...
+
+
+# ------------------------------------------------------------------ Renderer
+
+
+class Renderer(Protocol):
+    """From a template to a message. In memory and bounded in time and size, so nothing here is a coroutine. No value is
+    ever read as Markdown, HTML or template: it can add no tag, no link and no mention."""
+
+    def render(self, source: str, values: Mapping[str, Value]) -> Rendered:
+        """A known variable without a value is empty. Raises `Invalid` on the field `source`, with the line where there
+        is one: for what is no template, a variable that nothing is known for, and what becomes too long."""
+        ...
+
+    def variables(self, source: str) -> frozenset[str]:
+        """Those that it names. Raises `Invalid` as `render` does, but for variables."""
         ...

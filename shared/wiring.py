@@ -16,7 +16,19 @@ from weakref import WeakKeyDictionary
 
 from shared.domain.device_account import SET_UP, DeviceAccount, pickle_key
 from shared.domain.errors import Misconfigured
-from shared.ports import Chat, Directory, Documents, Finding, Keys, Opener, Sealer, Secrets, TaskQueue, TextIndex
+from shared.ports import (
+    Chat,
+    Directory,
+    Documents,
+    Finding,
+    Keys,
+    Opener,
+    Renderer,
+    Sealer,
+    Secrets,
+    TaskQueue,
+    TextIndex,
+)
 from shared.services.context import Policy
 from shared.settings import SECRET_NAME, Settings
 
@@ -210,6 +222,12 @@ class Wiring:
         from shared.adapters.fts5 import Fts5Index
 
         return Fts5Index(passages, weights)
+
+    @cached_property
+    def renderer(self) -> Renderer:
+        from shared.adapters.templating import JinjaRenderer
+
+        return JinjaRenderer()
 
     async def check_device(self) -> list[Finding]:
         from shared.adapters.device_crafts import DeviceCrafts

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from shared.adapters.fts5 import Fts5Index
 from shared.adapters.sqlite import SqliteDocuments
+from shared.adapters.templating import JinjaRenderer
 from shared.domain import ids
 from shared.domain.errors import MusterError, NotFound, TryLater
 from shared.domain.invites import Invite
@@ -38,6 +39,8 @@ from tests.fakes.task_queue import FakeTaskQueue
 T = TypeVar("T")
 DOMAIN = "fake.test"
 ADMIN = Actor("key:test", "192.0.2.1")
+RENDERER = JinjaRenderer()
+"""The real one: it needs no neighbour, and keeps nothing but what it has compiled."""
 
 
 @dataclass
@@ -50,6 +53,7 @@ class World:
     homeserver: FakeChat = field(default_factory=lambda: FakeChat(f"@muster:{DOMAIN}"))
     authentik: FakeDirectory = field(default_factory=FakeDirectory)
     queue: FakeTaskQueue = field(default_factory=FakeTaskQueue)
+    renderer: JinjaRenderer = RENDERER
     failures: dict[str, int] = field(default_factory=dict)
     under_way: set[str] = field(default_factory=set)
     log: list[tuple[str, str]] = field(default_factory=list)

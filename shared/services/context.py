@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from msgspec import Struct
 
-from shared.ports import Chat, Directory, Documents, Finding, Keys, Opener, Sealer, TaskQueue, TextIndex
+from shared.ports import Chat, Directory, Documents, Finding, Keys, Opener, Renderer, Sealer, TaskQueue, TextIndex
 
 if TYPE_CHECKING:
     from shared.domain.recommending import Passage
@@ -64,6 +64,8 @@ class Ports(Protocol):
     def documents(self) -> Documents: ...
     @property
     def queue(self) -> TaskQueue: ...
+    @property
+    def renderer(self) -> Renderer: ...
     @property
     def policy(self) -> Policy: ...
     @property

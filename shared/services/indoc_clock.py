@@ -13,7 +13,6 @@ from datetime import datetime, timedelta
 
 from msgspec import Struct
 
-from shared.domain import messages
 from shared.domain.errors import Invalid, Outpaced
 from shared.domain.indoc import Clock, Pause, Stay, nudged_at, pause_path, stay_id
 from shared.domain.onboarding import Step
@@ -39,17 +38,12 @@ from shared.services.indoc import (
 )
 from shared.services.late_devices import start
 from shared.services.managed import room_id_of
-from shared.services.messaging import say
+from shared.services.messaging import say, worded
 from shared.services.rooms import looked, remove
 from shared.services.steps import Act, Done, Ending, Skipped
 from shared.services.tasks import change_parent, enqueue
 
 REASON = "Nobody has taken you in yet. You are welcome to come back at any time."
-NUDGE = (
-    "you have been in this entry room for a while, and nobody has taken you in yet. Use the link of your invite, or "
-    "write here who you are: somebody will help. In {hours} hours I take out whoever is still here; you may come back "
-    "at any time."
-)
 NUDGES, REMOVALS = 20, 50
 """In one look, at most: a room is not flooded because the clock was just switched on."""
 CHUNK = 100
@@ -182,7 +176,8 @@ async def nudge(act: Act) -> Ending:
         return Skipped(hindrance)
     _, text = await _texts(act.ports, stay)
     try:
-        return Done(await say(act, stay.room, messages.nudge(stay.matrix_id, stay.name, text, act.marker)))
+        message = await worded(act, "indoc_nudge", {"text": text, "hours": _hours(act.ports)})
+        return Done(await say(act, stay.room, message))
     except NoDevice as error:
         return waits_for_device(act, error)
 
@@ -236,10 +231,14 @@ async def _too_early(act: Act, stay: Stay) -> str:
 
 
 async def _texts(ports: Ports, stay: Stay) -> tuple[str, str]:
-    """The reason of the removal and the text of the nudge."""
+    """The reason of the removal, and an admin's text for the nudge, which comes into its template."""
     stored = await REMOVAL_REASONS.find(ports.documents, INDOC)
     reason, text = (stored.record.reason, stored.record.message) if stored else ("", "")
     policy = ports.policy
     values = values_for(stay.matrix_id, "", stay.name, policy.domain, ports.now())
-    values["hours"] = f"{policy.remove_hours - policy.nudge_hours:g}"
-    return filled(reason or REASON, values)[:LONGEST], filled(text or NUDGE, values)
+    values["hours"] = _hours(ports)
+    return filled(reason or REASON, values)[:LONGEST], filled(text, values)
+
+
+def _hours(ports: Ports) -> str:
+    return f"{ports.policy.remove_hours - ports.policy.nudge_hours:g}"

@@ -7,13 +7,12 @@ from datetime import datetime, timedelta
 
 from msgspec.structs import replace
 
-from shared.domain import messages
 from shared.domain.onboarding import Step
 from shared.ports import Query
 from shared.repositories import every
 from shared.services.context import Ports
 from shared.services.encryption import NoDevice
-from shared.services.messaging import say
+from shared.services.messaging import say, worded
 from shared.services.steps import Act, Waits
 
 REMINDERS = (timedelta(hours=1), timedelta(hours=24))
@@ -68,9 +67,8 @@ def _age(act: Act) -> timedelta:
 async def _remind(act: Act, room_id: str, name: str, number: int) -> int:
     """1 when it was said. Without a device to encrypt for it is left out: the next look tries again."""
     own = replace(act, step=act.step.but(name=f"{act.step.name}.reminder{number}"))
-    content = messages.reminder(act.matrix_id, name, own.marker, last=number == len(REMINDERS))
     try:
-        await say(own, room_id, content)
+        await say(own, room_id, await worded(own, "indoc_reminder", {"last": number == len(REMINDERS)}, name))
     except NoDevice:
         return 0
     return 1

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from shared.domain import messages
 from shared.domain.errors import Refused
 from shared.services.encryption import NoDevice
 from shared.services.leave_guard import held_back
 from shared.services.managed import room_id_of
-from shared.services.messaging import say
+from shared.services.messaging import name_of, say, worded
 from shared.services.presence import look_up_presence
 from shared.services.rooms import looked, remove
 from shared.services.steps import Act, Done, Ending, Skipped, Waits
@@ -33,13 +32,12 @@ async def farewell(act: Act) -> Ending:
             return Skipped("they have left INDOC already")
         return not_in_indoc(act, room_id)
     await look_up_presence(act, True)
-    name = there.display_name or getattr(act.parent, "name", "") or "Hello"
+    name = there.display_name or name_of(act)
     held = await held_back(act, room_id, name)
     if held:
         return held
-    content = messages.farewell(act.matrix_id, name, act.marker)
     try:
-        said = await say(act, room_id, content)
+        said = await say(act, room_id, await worded(act, "indoc_farewell", {}, name))
     except NoDevice as error:
         # They are leaving: a farewell that waits for a device would keep them in INDOC.
         return Skipped(f"not said: {error.cause}")

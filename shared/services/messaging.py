@@ -12,12 +12,15 @@ from msgspec import field
 from shared.domain import ids, messages
 from shared.domain.errors import Conflict, NotFound, Outpaced, Refused, TryLater
 from shared.domain.records import Record
-from shared.ports import Create, Put, Query
+from shared.domain.templates import Person, Value
+from shared.ports import Create, Put
 from shared.services.context import Ports
 from shared.services.encryption import NoDevice, check_overdue, say_sealed, waits_for_device, waits_for_join
 from shared.services.position import begin_in_time
 from shared.services.presence import look_up_presence
+from shared.services.room_names import rooms_of
 from shared.services.steps import Act, Done, Ending
+from shared.services.templates import Composed, compose
 
 SALT = "installation/salt"
 
@@ -39,23 +42,23 @@ class DirectRoom(Record, frozen=True, kw_only=True):
 async def say(
     act: Act,
     room_id: str,
-    content: dict[str, Any],
+    message: Composed,
     *,
     encrypted: bool | None = None,
     people: Collection[str] | None = None,
 ) -> dict[str, Any]:
     """Sends a step's message once: under the transaction id that its claim has committed, and after
     a look into the room where that id no longer protects. Encrypted where the room is, by the room's
-    own state unless the caller has just seen it; so with `people`, who are there. Answers the event id and what
-    became of it."""
-    chat = await act.ports.chat()
+    own state unless the caller has just seen it; so with `people`, who are there. Answers the event id, the version of
+    the template, and what became of it."""
+    chat, content, template = await act.ports.chat(), message.content, {"template": message.template}
     if encrypted if encrypted is not None else await chat.is_encrypted(room_id):
         if not act.ports.policy.encrypt:
             raise never_in_plain(room_id)
         event_id, receipt = await say_sealed(act, room_id, content, people)
-        return {"room_id": room_id, "event_id": event_id} | receipt
+        return {"room_id": room_id, "event_id": event_id} | template | receipt
     sent = await chat.find_sent(room_id, messages.MARKER, act.marker) if act.look_first else None
-    return {"room_id": room_id, "event_id": sent or await chat.send(room_id, content, act.marker)}
+    return {"room_id": room_id, "event_id": sent or await chat.send(room_id, content, act.marker)} | template
 
 
 def never_in_plain(room_id: str) -> Refused:
@@ -69,7 +72,7 @@ def never_in_plain(room_id: str) -> Refused:
 async def hello(act: Act) -> Ending:
     room, people = await direct_room(act)
     try:
-        ending = await _say_directly(act, room, messages.hello(name_of(act), act.marker), people)
+        ending = await _say_directly(act, room, await worded(act, "hello", {}), people)
     except Refused:
         await look_up_presence(act, None)
         raise
@@ -91,8 +94,7 @@ async def welcome(act: Act) -> Ending:
 
 
 async def _welcome(act: Act, room: DirectRoom) -> Ending:
-    rooms = await act.ports.documents.count(Query(f"{act.step.parent}/steps", [("kind", "==", "room")]))
-    content = messages.welcome(name_of(act), rooms, act.marker)
+    message = await worded(act, "welcome", {"rooms": await rooms_of(act.ports, act.step.parent)})
     people: Mapping[str, str] | None = None
     if room.encrypted and act.ports.policy.encrypt:
         people = await (await act.ports.keys()).members(room.room_id)
@@ -100,16 +102,27 @@ async def _welcome(act: Act, room: DirectRoom) -> Ending:
             # Newer clients may never decrypt what arrives before they have looked our keys up.
             await check_overdue(act)
             return waits_for_join(act)
-    return await _say_directly(act, room, content, people)
+    return await _say_directly(act, room, message, people)
+
+
+async def worded(act: Act, purpose: str, values: Mapping[str, Value], name: str = "") -> Composed:
+    """The step's message for its member, by the template that counts for them. `name`: as the room shows them."""
+    parent = act.parent
+    person = Person(act.matrix_id, name or name_of(act), getattr(parent, "username", ""))
+    bundles, invite = getattr(parent, "bundles", ()), getattr(parent, "invite", "")
+    language = getattr(parent, "language", "")
+    return await compose(
+        act.ports, purpose, person, values, marker=act.marker, bundles=bundles, invite=invite, language=language
+    )
 
 
 def name_of(act: Act) -> str:
     return getattr(act.parent, "name", "") or getattr(act.parent, "username", "") or act.matrix_id
 
 
-async def _say_directly(act: Act, room: DirectRoom, content: dict[str, Any], people: Collection[str] | None) -> Ending:
+async def _say_directly(act: Act, room: DirectRoom, message: Composed, people: Collection[str] | None) -> Ending:
     try:
-        return Done(await say(act, room.room_id, content, encrypted=room.encrypted, people=people))
+        return Done(await say(act, room.room_id, message, encrypted=room.encrypted, people=people))
     except NoDevice as error:
         return waits_for_device(act, error)
 

@@ -10,10 +10,12 @@ from typing import Any
 
 from shared.domain import ids, messages
 from shared.domain.errors import Conflict, Outpaced, Refused
+from shared.domain.templates import Person
 from shared.ports import Create
 from shared.services.encryption import DeviceOverdue
 from shared.services.messaging import DirectRoom, name_of, room_under, salt
 from shared.services.steps import Act, Action, Done, Ending
+from shared.services.templates import compose
 
 NAME = "Not encrypted: a notice"
 
@@ -51,9 +53,11 @@ async def _sent(act: Act, overdue: DeviceOverdue) -> DirectRoom:
     if await chat.is_encrypted(room_id):
         raise Refused(f"{overdue.cause}; and the homeserver encrypts each new room", overdue.fix, overdue.code)
     event_id = await chat.find_sent(room_id, messages.MARKER, marker) if known else None
-    content = messages.notice(name_of(act), act.matrix_id, marker)
-    event_id = event_id or await chat.send(room_id, content, marker)
-    notice = {"event_id": event_id, "step": act.step.path, "at": act.ports.now()}
+    person = Person(act.matrix_id, name_of(act), getattr(act.parent, "username", ""))
+    server = {"community": act.matrix_id.partition(":")[2]}
+    said = await compose(act.ports, "notice", person, server, marker=marker)
+    event_id = event_id or await chat.send(room_id, said.content, marker)
+    notice = {"event_id": event_id, "step": act.step.path, "at": act.ports.now(), "template": said.template}
     return DirectRoom(matrix_id=act.matrix_id, room_id=room_id, encrypted=False, notice=notice)
 
 
@@ -72,4 +76,5 @@ def _ended(act: Act, overdue: DeviceOverdue, room: DirectRoom) -> Done:
     if sent["step"] != act.step.path:
         instead = f"the one unencrypted notice went out at {sent['at']:%Y-%m-%d %H:%M} UTC, and there is no second one"
     said: dict[str, Any] = {"encrypted": False, "notice": True, "room_id": room.room_id, "event_id": sent["event_id"]}
+    said |= {"template": sent["template"]} if sent.get("template") else {}
     return Done(said | {"reason": f"the {act.step.kind} was not sent ({overdue.cause}): {instead}"})

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from shared.bounded import each
-from shared.domain import messages
 from shared.domain.errors import Abandoned, Conflict, Invalid, NotFound, Rejected
 from shared.domain.jobs import Job
 from shared.domain.members import MemberId
@@ -18,6 +17,7 @@ from shared.repositories import ONBOARDINGS, REMOVAL_REASONS
 from shared.services.context import Ports
 from shared.services.encryption import NoDevice
 from shared.services.messaging import direct_room, say
+from shared.services.messaging import worded as message_of
 from shared.services.rooms import foreseen
 from shared.services.steps import Act, Done, Ending, Skipped
 
@@ -89,8 +89,10 @@ async def say_before(act: Act) -> Ending:
         raise Invalid(f"{act.step.path} is not a step of a job")
     try:
         room, people = await direct_room(act)
-        content = messages.plainly(act.step.wanted.get("message") or act.parent.message, act.marker)
-        return Done(await say(act, room.room_id, content, encrypted=room.encrypted, people=people))
+        text = act.step.wanted.get("message") or act.parent.message
+        reason = act.step.wanted.get("reason") or act.parent.reason
+        message = await message_of(act, "removal_message", {"text": text, "reason": reason})
+        return Done(await say(act, room.room_id, message, encrypted=room.encrypted, people=people))
     except (NoDevice, Abandoned, Rejected) as error:
         if act.parent.message_required:
             raise Conflict(
