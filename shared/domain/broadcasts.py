@@ -71,6 +71,11 @@ class Message(Record, frozen=True, kw_only=True):
         return f"messages/{self.id}"
 
 
+def message_id(job: str) -> str:
+    """Of the one message that this job sends."""
+    return f"msg_{job.removeprefix('job_')}"
+
+
 class Recipient(Struct, frozen=True):
     """A person, or a room. `cause`: why nothing can be sent there; "": it can be."""
 

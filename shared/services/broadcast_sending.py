@@ -15,16 +15,17 @@ from shared.domain.audit import audit
 from shared.domain.broadcasts import CANCELLED, HALTED, PAUSED, Message, halted, too_many_failed
 from shared.domain.errors import Invalid
 from shared.domain.onboarding import Step
+from shared.domain.templates import Person
 from shared.ports import Op, Query
 from shared.repositories import MESSAGES, audit_write
 from shared.services import broadcast_words
-from shared.services.broadcast_words import Reader
 from shared.services.context import MUSTER, Ports, note
 from shared.services.encryption import NoDevice, check_overdue, waits_for_device, waits_for_join
 from shared.services.limits import limited
-from shared.services.messaging import direct_room, say
+from shared.services.messaging import DirectRoom, direct_room, say
 from shared.services.steps import Act, Done, Ending, Skipped, Waits
 from shared.services.tasks import again_when_outpaced
+from shared.services.templates import Composed
 
 FEW = 10
 """So many may fail however few were tried: they are no more than half of 20."""
@@ -52,9 +53,8 @@ def _halts(step: Step) -> Waits:
 
 
 async def _into_the_room(act: Act, message: Message) -> Ending:
-    reader = Reader(name=str(act.step.wanted.get("name", "")))
-    content = await broadcast_words.content(act.ports, message, reader, act.marker)
-    return _done(message, await say(act, act.step.room, content))
+    words = await broadcast_words.composed(act.ports, message, Person(""), act.marker)
+    return Done(await say(act, act.step.room, words))
 
 
 async def _to_the_person(act: Act, message: Message) -> Ending:
@@ -66,22 +66,16 @@ async def _to_the_person(act: Act, message: Message) -> Ending:
             await check_overdue(act)
             return waits_for_join(act)
         people = there
-    reader = Reader(act.matrix_id, *(str(act.step.wanted.get(name, "")) for name in ("name", "username")))
-    content = await broadcast_words.content(act.ports, message, reader, act.marker)
-    return await limited(act) or await _directly(act, message, room.room_id, content, room.encrypted, people)
+    person = Person(act.matrix_id, *(str(act.step.wanted.get(name, "")) for name in ("name", "username")))
+    words = await broadcast_words.composed(act.ports, message, person, act.marker)
+    return await limited(act) or await _directly(act, room, words, people)
 
 
-async def _directly(
-    act: Act, message: Message, room_id: str, content: dict[str, Any], encrypted: bool, people: Collection[str] | None
-) -> Ending:
+async def _directly(act: Act, room: DirectRoom, words: Composed, people: Collection[str] | None) -> Ending:
     try:
-        return _done(message, await say(act, room_id, content, encrypted=encrypted, people=people))
+        return Done(await say(act, room.room_id, words, encrypted=room.encrypted, people=people))
     except NoDevice as error:
         return waits_for_device(act, error)
-
-
-def _done(message: Message, sent: dict[str, Any]) -> Done:
-    return Done(sent | ({"template": message.template} if message.template else {}))
 
 
 # ------------------------------------------------------------------ it stops by itself

@@ -12,15 +12,15 @@ from typing import Any
 from msgspec import Struct
 
 from shared.domain.audit import audit
-from shared.domain.broadcasts import UNASKED, Message, Recipient, grouped, line_of
+from shared.domain.broadcasts import UNASKED, Message, Recipient, grouped, line_of, message_id
 from shared.domain.errors import Conflict, Invalid, Outpaced
 from shared.domain.jobs import Job
 from shared.domain.onboarding import Step
+from shared.domain.templates import Person
 from shared.ports import Create
 from shared.repositories import JOBS, MESSAGES, audit_write
 from shared.services import broadcast_words
 from shared.services.broadcast_choice import To, choose
-from shared.services.broadcast_words import Reader
 from shared.services.context import Actor, Ports
 from shared.services.jobs import job_id, repeated
 from shared.services.limits import at_their_limit
@@ -99,11 +99,6 @@ async def start(ports: Ports, actor: Actor, wanted: Wanted, *, dry_run: bool = F
     return started
 
 
-def message_id(job: str) -> str:
-    """Of the one message that this job sends."""
-    return f"msg_{job.removeprefix('job_')}"
-
-
 def _again(message: Message) -> Started:
     counts = grouped(message.counts, message.people)
     return Started(message, counts, sends=message.people - counts["skipped"], out=counts["skipped"])
@@ -127,7 +122,7 @@ async def _seen(ports: Ports, message: Message, people: Sequence[Recipient]) -> 
         goes[:SHOWN],
         out[:SHOWN],
         limited[:SHOWN],
-        await _sample(ports, message, goes[0] if goes else Recipient(name="Ada", username="ada")),
+        await _sample(ports, message, next(iter(goes), None) or _nobody(ports, message)),
     )
 
 
@@ -137,10 +132,14 @@ async def _limited(ports: Ports, people: Sequence[Recipient]) -> list[Recipient]
     return [one for one in people if one.matrix_id in there]
 
 
+def _nobody(ports: Ports, message: Message) -> Recipient:
+    """Whoever looks at a text that would go to nobody still sees it."""
+    return Recipient(name="Ada", matrix_id="" if message.to["way"] == "rooms" else f"@ada:{ports.policy.domain}")
+
+
 async def _sample(ports: Ports, message: Message, one: Recipient) -> Sample:
-    reader = Reader(one.matrix_id, one.name, one.username)
-    content = await broadcast_words.content(ports, message, reader, "")
-    return Sample(one, content["body"], content["formatted_body"])
+    words = await broadcast_words.composed(ports, message, Person(one.matrix_id, one.name, one.username), "")
+    return Sample(one, words.content["body"], words.content["formatted_body"])
 
 
 def _check(started: Started, wanted: Wanted, *, dry_run: bool) -> None:
