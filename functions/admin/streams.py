@@ -17,7 +17,7 @@ from functions import http
 from functions.admin.access import authenticate, seconds_left
 from shared.domain.errors import MusterError, TryLater
 from shared.services.context import note
-from shared.services.watching import JobWatch, News, OnboardingWatch, news
+from shared.services.watching import Followed, News, news
 from shared.wiring import wiring
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ EVENTS: dict[int | str, dict[str, Any]] = {
                     "type": "object",
                     "properties": {
                         "id": {"type": "string"},
-                        "event": {"enum": ["onboarding", "job", "end"]},
+                        "event": {"enum": ["onboarding", "job", "message", "end"]},
                         "data": {"type": "string", "contentMediaType": "application/json"},
                     },
                     "required": ["event", "data"],
@@ -56,9 +56,7 @@ EVENTS: dict[int | str, dict[str, Any]] = {
 LastEventId = Annotated[str, Header(max_length=200, description="The `id` of the last event that the reader has")]
 
 
-async def stream(
-    request: Request, watch: OnboardingWatch | JobWatch, name: str, text: Callable[[], str], known: str
-) -> Response:
+async def stream(request: Request, watch: Followed, name: str, text: Callable[[], str], known: str) -> Response:
     """Raises whatever is wrong before the first event: `NotFound`, and `TryLater` where there is no place left."""
     wired = wiring()
     if wired.followers >= MOST:

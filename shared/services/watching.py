@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from msgspec import Struct
 
@@ -50,6 +50,16 @@ class News(Struct, frozen=True):
     text: str | None = None
     version: str = ""
     over: bool = False
+
+
+class Followed(Protocol):
+    """What `news` can tell of."""
+
+    async def look(self) -> bool: ...
+    @property
+    def over(self) -> bool: ...
+    @property
+    def pace(self) -> float: ...
 
 
 class Watch(Generic[R]):
@@ -140,7 +150,7 @@ def _is_due(step: Step, soon: datetime) -> bool:
 
 async def news(
     ports: Ports,
-    watch: OnboardingWatch | JobWatch,
+    watch: Followed,
     text: Callable[[], str],
     known: str,
     pause: Pause,
