@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from shared.bounded import each
 from shared.domain.broadcasts import MOST, MOST_ROOMS, Recipient
+from shared.domain.bulk import OUTPOST, OWN
 from shared.domain.bundles import Bundle
 from shared.domain.cached_users import UserRow
 from shared.domain.errors import Invalid, NotFound, Refused
@@ -26,6 +27,7 @@ EVERYBODY = 10_000_000
 NO_ID = ("nobody has said which Matrix id is theirs", "Name it on their page, then write to them.")
 OUT = ("is deactivated, off-boarded, or held until an admin decides", "Decide on that first, on their page.")
 BOT = ("is the bot itself", "")
+NO_PERSON = ("is no person: a system signs in with this account", "")
 Way = Literal["people", "pks", "users", "bundle", "members_of", "rooms"]
 
 
@@ -131,6 +133,8 @@ def _has(person: Person, bundle: Bundle) -> bool:
 
 def _person(ports: Ports, row: UserRow, one: Person) -> Recipient:
     person = Recipient(one.matrix_id, "", row.name, row.username, row.pk)
+    if row.username in OWN or row.username.startswith(OUTPOST):
+        return against(person, NO_PERSON)
     return against(person, _why(ports, one.matrix_id, active=one.active))
 
 

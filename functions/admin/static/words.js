@@ -42,6 +42,7 @@ export const WAITS = {
   room: "the room",
   target: "a room of theirs",
   limit: "a day on which they got fewer messages",
+  paused: "the message to be resumed",
   matrix: "Matrix, which is down",
   authentik: "Authentik, which is down",
 };

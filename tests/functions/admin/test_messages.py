@@ -78,7 +78,7 @@ async def test_seen_beforehand_then_sent(service: Service, world: World) -> None
     listed = (await service.api("GET", "/api/messages")).json()
     assert [(one["id"], one["state"], one["counts"]["got"]) for one in listed["items"]] == [(name, "done", 2)]
     [record] = await service.audit("message.send")
-    assert (record["target"], record["detail"]["people"], TEXT in json.dumps(record)) == (name, 2, False)
+    assert (record["target"], record["detail"]["people"], TEXT in json.dumps(record, default=str)) == (name, 2, False)
 
 
 async def test_the_report(service: Service, world: World) -> None:
