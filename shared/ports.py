@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from msgspec import Struct, field
 
-from shared.domain.devices import Device, Distrusted, Messages, Opened, RoomKey, Sealed
-from shared.domain.templates import Rendered, Value
+if TYPE_CHECKING:
+    from shared.domain.devices import Device, Distrusted, Messages, Opened, RoomKey, Sealed
+    from shared.domain.templates import Rendered, Value
 
 Data = dict[str, Any]
 """A document's content: JSON values, plus aware UTC datetimes (kept to the microsecond) and bytes."""

@@ -24,7 +24,6 @@ from shared.domain.onboarding import Onboarding, Step
 from shared.domain.plans import Plan
 from shared.domain.records import Record
 from shared.domain.removals import RemovalReason
-from shared.domain.templates import Template, Version
 from shared.ports import Create, Document, Documents, Op, Query, Replace
 
 R = TypeVar("R", bound=Record)
@@ -103,13 +102,6 @@ MESSAGES = Repository("messages", Message, "message")
 BULKS = Repository("bulks", Bulk, "act on many people")
 AUDIT = Repository("audit", Audit, "audit record")
 CATEGORIES = Repository("categories", Category, "category")
-TEMPLATES = Repository("templates", Template, "template")
-
-
-def versions_of(template: str) -> Repository[Version]:
-    """Never changed once they are there."""
-    return Repository(f"templates/{template}/versions", Version, "version")
-
 
 QUERIES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("invites", ("closed", "expires_at")),

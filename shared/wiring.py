@@ -4,6 +4,7 @@ worker, and kept; heavy libraries load with the adapter that needs them."""
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import secrets as chance
 import time
@@ -14,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 from weakref import WeakKeyDictionary
 
-from shared.domain.device_account import SET_UP, DeviceAccount, pickle_key
 from shared.domain.errors import Misconfigured
 from shared.ports import (
     Chat,
@@ -171,7 +171,7 @@ class Wiring:
                 self.settings["AUTHENTIK_FLOW_SLUG"],
                 admin_group=self.settings["ADMIN_GROUP"],
                 ca_bundle=self.settings["AUTHENTIK_CA_BUNDLE"] or None,
-                sign_in=self._sign_in(),
+                sign_in=self._sign_in,
             )
             return self._watched("authentik", directory)
 
@@ -194,6 +194,7 @@ class Wiring:
 
     async def sealer(self) -> Sealer:
         """The bot's device, as `scripts/setup matrix` has made it."""
+        from shared.domain.device_account import SET_UP, DeviceAccount, pickle_key
 
         text = await self.secret("MATRIX_DEVICE_ACCOUNT")
 
@@ -212,6 +213,7 @@ class Wiring:
         """Of members' replies: by the key that opens nothing else, where that is all that the function may read."""
         from shared.adapters.locking import Opener as Key
         from shared.adapters.locking import derived
+        from shared.domain.device_account import pickle_key
 
         own = await self.secret("MATRIX_REPLIES_KEY")
         if own:
@@ -238,6 +240,8 @@ class Wiring:
 
     async def _access_token(self) -> str:
         """That of the device which the account belongs to, where set-up has logged in itself."""
+        from shared.domain.device_account import DeviceAccount
+
         text = await self.secret("MATRIX_DEVICE_ACCOUNT")
         own = DeviceAccount.parse(text).access_token if text else ""
         return own or str(await self.secret("MATRIX_ACCESS_TOKEN"))
@@ -343,6 +347,10 @@ QUEUES = {
 }
 """A queue per limit of what is downstream."""
 
+OBJECTS = 50_000
+"""Made between two looks for garbage. Whatever an entry point imports stays, and to look through it after every 700
+objects, as Python does unless told, was a tenth of the CPU of a cold start."""
+
 _wirings: WeakKeyDictionary[asyncio.AbstractEventLoop, Wiring] = WeakKeyDictionary()
 
 
@@ -350,6 +358,7 @@ def wiring() -> Wiring:
     """That of the running event loop, made from the environment at the first request."""
     loop = asyncio.get_running_loop()
     if loop not in _wirings:
+        gc.set_threshold(OBJECTS)
         _wirings[loop] = factory(Settings(os.environ))
     return _wirings[loop]
 

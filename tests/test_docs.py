@@ -33,6 +33,9 @@ PLACES = {
     "imp_...": "{import_id}",
     "cat_...": "{category_id}",
     "rules": "{reason_id}",
+    "welcome": "{template_id}",
+    "welcome.language.de": "{template_id}",
+    "welcome.bundle.hikers": "{template_id}",
     "@ada:example.org": "{matrix_id}",
 }
 

@@ -79,7 +79,7 @@ async def floor_invite(request: Request) -> str:
 
 @http
 async def floor_welcome(request: Request) -> str:
-    """Read the step, claim it, make the direct room, write into it, record, enqueue the welcome."""
+    """Read the step, claim it, make the direct room, render the text and write it, record, enqueue the welcome."""
     import nio
     from google.cloud.firestore_v1 import AsyncClient
 
@@ -94,7 +94,11 @@ async def floor_welcome(request: Request) -> str:
     room = await chat.room_create(alias=secrets.token_hex(8), name="Welcome", is_direct=True, invite=[member])
     await chat.room_get_state_event(room.room_id, "m.room.encryption")
     await commit(store, 1)
-    content = {"msgtype": "m.text", "body": "Hello"}
+    content = {
+        "msgtype": "m.text",
+        "body": "Hello",
+        "formatted_body": html("Hello **{{ name }}**, good to have you here."),
+    }
     await chat.room_send(room.room_id, "m.room.message", content, secrets.token_hex(8))
     await commit(store, 3)
     await enqueue(1)
@@ -120,6 +124,16 @@ async def invoker(request: Request) -> Any:
 
 def documents(kind: Any) -> Any:
     return kind(project=os.environ["GOOGLE_CLOUD_PROJECT"])
+
+
+def html(source: str) -> str:
+    """Of a template, by the libraries that Muster renders it with."""
+    import nh3
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+    from markdown_it import MarkdownIt
+
+    text = ImmutableSandboxedEnvironment().from_string(source).render(name="Ada")
+    return nh3.clean(MarkdownIt("commonmark").render(text))
 
 
 async def read(store: Any, *paths: str) -> None:

@@ -39,6 +39,7 @@ from functions.admin import (
     standing,
     status,
     sync,
+    templates,
     users,
 )
 from functions.admin.models import Problem
@@ -75,6 +76,7 @@ NEEDS: dict[ModuleType, tuple[tuple[Concern, ...], tuple[Concern, ...]]] = {
     jobs: (("store",), ("store", "onboarding", "tasks")),
     messages: (("store",), ("store", "authentik", "matrix", "onboarding", "tasks")),
     removal_reasons: (("store",), ("store",)),
+    templates: (("store",), ("store", "matrix", "onboarding", "tasks")),
     indoc: (("store", "matrix", "onboarding"), ("store",)),
     sync: (("store",), ("store", "onboarding", "tasks")),
     audit: (("store",), ("store",)),

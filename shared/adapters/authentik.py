@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
-from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from shared.adapters.authentik_check import findings
 from shared.adapters.authentik_http import PAGE_SIZE, Api, results, shaped
 from shared.adapters.authentik_rows import iso, merged, read_account, read_groups, read_invitation
-from shared.adapters.authentik_sign_in import sign_in_findings
-from shared.adapters.authentik_sign_in_verdicts import SignIn
 from shared.domain.errors import Conflict, Invalid, NotFound, Refused
 from shared.ports import Account, Accounts, Data, Finding, Group, Invitation
+
+if TYPE_CHECKING:
+    from shared.adapters.authentik_sign_in_verdicts import SignIn
 
 INVITATIONS = "stages/invitation/invitations/"
 USERS = "core/users/"
@@ -38,12 +37,11 @@ class AuthentikDirectory:
         admin_group: str = "",
         ca_bundle: str | None = None,
         timeout: float = 10.0,
-        sign_in: SignIn | None = None,
+        sign_in: Callable[[], SignIn | None] = lambda: None,
     ) -> None:
         self._api = Api(url, token, ca_bundle, timeout)
-        self._look = partial(sign_in_findings, self._api, sign_in, ca_bundle)
         self._slug = flow_slug
-        self._admin_group = admin_group
+        self._admin_group, self._sign_in, self._ca_bundle = admin_group, sign_in, ca_bundle
         self._flow_pk: str | None = None
 
     # -------------------------------------------------------------- invitations
@@ -228,7 +226,13 @@ class AuthentikDirectory:
     # -------------------------------------------------------------- the rest
 
     async def check(self) -> list[Finding]:
-        about, entering = await asyncio.gather(findings(self._api, self._slug, self._admin_group), self._look())
+        from shared.adapters.authentik_check import findings
+        from shared.adapters.authentik_sign_in import sign_in_findings
+
+        about, entering = await asyncio.gather(
+            findings(self._api, self._slug, self._admin_group),
+            sign_in_findings(self._api, self._sign_in(), self._ca_bundle),
+        )
         return [*about, *entering]
 
     async def close(self) -> None:

@@ -8,7 +8,6 @@ sanitizer; within a tag there can be no slot.
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterator, Sequence
 from urllib.parse import quote
 
@@ -19,7 +18,7 @@ from markdown_it.token import Token
 from shared.adapters.plain_text import plain_of
 from shared.domain.errors import Invalid
 from shared.domain.messages import address
-from shared.domain.templates import Link, Mention, Rendered
+from shared.domain.templates import Link, Mention, Rendered, tidied
 
 OPEN, CLOSE = "\ue000", "\ue001"
 SLOT = re.compile(f"{OPEN}([0-9]+){CLOSE}")
@@ -196,21 +195,6 @@ def _href(href: str, slots: Sequence[Slot], *, kept: bool) -> str:
 
 def _normal(url: str) -> str:
     return MarkdownIt.normalizeLink(_MARKDOWN, url)
-
-
-_HIDDEN = {"Cc", "Cs", "Co", "Cn"}
-_DIRECTIONS = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
-
-
-def tidied(text: str, *, lines: bool = False) -> str:
-    """Without what cannot be seen, or would turn the text around it; what is written from the right keeps to itself."""
-    if not lines:
-        text = " ".join(text.split())
-    seen = "".join(
-        each for each in text if each == "\n" or (unicodedata.category(each) not in _HIDDEN and each not in _DIRECTIONS)
-    )
-    turned = any(unicodedata.bidirectional(each) in ("R", "AL") for each in seen)
-    return f"\u2068{seen}\u2069" if turned and "\n" not in seen else seen
 
 
 # ------------------------------------------------------------------ what clients drop

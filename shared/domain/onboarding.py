@@ -31,6 +31,7 @@ ENTRY_POINTS: Mapping[str, str] = {
     "level": "set_power_level",
     "spread": "apply_plan",
     "removal_message": "deliver_welcome",
+    "template_test": "deliver_welcome",
     "indoc_nudge": "remove_from_indoc",
     "indoc_expiry": "remove_from_indoc",
     "import": "update_account",
@@ -54,6 +55,7 @@ class Onboarding(Record, frozen=True, kw_only=True):
     "approved" or "rejected". `state` repeats, for queries, what `derived_state` says. `seen`: whether
     they have ever logged in to Matrix, None until looked up; `seen_by`: the step that looks; `look_at`:
     when to look again.
+    `language`: as Authentik keeps it of them, "" where it does not. `sponsor`: who vouched for them, by their invite.
     `pace_*`: see `shared.domain.pace`."""
 
     id: str
@@ -78,6 +80,8 @@ class Onboarding(Record, frozen=True, kw_only=True):
     seen: bool | None = None
     seen_by: str = ""
     look_at: datetime | None = None
+    language: str = ""
+    sponsor: str = ""
     pace_interval: float = 0.0
     pace_until: datetime | None = None
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-BUILT_IN: Mapping[str, str] = {
+from shared.domain.template_defaults_de import GERMAN
+
+_ENGLISH: Mapping[str, str] = {
     "hello": "Hello {display_name}, good to have you here! I am the bot that sees newcomers in; more in a moment.",
     "welcome": """\
 **Welcome, {display_name}!**
@@ -97,3 +99,5 @@ you will \
 make them feel at home. Thank you for bringing them!
 """,
 }
+
+BUILT_IN: Mapping[str, str] = {**_ENGLISH, **GERMAN}

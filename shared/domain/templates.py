@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Literal
+from unicodedata import bidirectional, category
 
 from msgspec import Struct
 
@@ -84,6 +85,27 @@ PURPOSES: Mapping[str, Purpose] = {
 }
 
 
+_HIDDEN = {"Cc", "Cs", "Co", "Cn"}
+_DIRECTIONS = "\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+
+
+def seen(text: str, *, lines: bool = False) -> str:
+    """Without what nobody can see, or what would turn the text around it. In one line, unless `lines`."""
+    kept = "".join(
+        " " if each.isspace() and not (lines and each == "\n") else each
+        for each in text
+        if each.isspace() or (category(each) not in _HIDDEN and each not in _DIRECTIONS)
+    )
+    return kept if lines else " ".join(kept.split())
+
+
+def tidied(text: str, *, lines: bool = False) -> str:
+    """As `seen`; and what is written from the right keeps to itself."""
+    shown = seen(text, lines=lines)
+    turned = any(bidirectional(each) in ("R", "AL") for each in shown)
+    return f"\u2068{shown}\u2069" if turned and "\n" not in shown else shown
+
+
 class Person(Struct, frozen=True):
     """Whom a message is for. `name` may be empty."""
 
@@ -95,8 +117,8 @@ class Person(Struct, frozen=True):
     def called(self) -> str:
         """Never a bare Matrix id, and never empty: their name, else their username, else the id's first part."""
         local = self.matrix_id[1:].partition(":")[0]
-        named = "" if self.name.strip() == self.matrix_id else self.name.strip()
-        return named or self.username.strip() or local or "friend"
+        named = seen(self.name)
+        return ("" if named == self.matrix_id else named) or seen(self.username) or local or "friend"
 
 
 class Link(Struct, frozen=True):
@@ -141,11 +163,11 @@ class Template(Record, frozen=True, kw_only=True):
 
     id: str
     purpose: str
-    current: int
-    latest: int
-    source: str
-    updated_at: datetime
-    updated_by: str
+    current: int = 0
+    latest: int = 0
+    source: str = ""
+    updated_at: datetime | None = None
+    updated_by: str = ""
 
 
 class Version(Record, frozen=True, kw_only=True):
@@ -154,8 +176,8 @@ class Version(Record, frozen=True, kw_only=True):
     template: str
     number: int
     source: str
-    created_at: datetime
-    created_by: str
+    created_at: datetime | None = None
+    created_by: str = ""
     restored: int | None = None
 
 

@@ -89,6 +89,12 @@ def _words_before() -> Table:
     return {"removal_message": say_before}
 
 
+def _trials() -> Table:
+    from shared.services.template_trials import say_it
+
+    return {"template_test": say_it}
+
+
 TABLES: Mapping[str, Callable[[], Table]] = {
     "groups": _accounts,
     "invitation": _accounts,
@@ -103,6 +109,7 @@ TABLES: Mapping[str, Callable[[], Table]] = {
     "level": _rooms,
     "spread": _parts,
     "removal_message": _words_before,
+    "template_test": _trials,
     "indoc_nudge": _clock,
     "indoc_expiry": _clock,
     "import": _imports,

@@ -17,6 +17,7 @@ from msgspec.structs import asdict
 from shared.domain import ids
 from shared.domain.devices import Device, Distrusted, Messages, Sealed
 from shared.domain.errors import Outpaced, Refused, TryLater
+from shared.domain.messages import TEMPLATE
 from shared.domain.records import Record
 from shared.ports import Create, Data, Keys, Sealer
 from shared.services.steps import Act, Waits
@@ -92,7 +93,8 @@ def _next_look(act: Act) -> datetime:
 class Letter(Record, frozen=True, kw_only=True):
     """A sealed message. `matrix_id`: whom it is for, "" for everybody in the room. `got`: who was sent the key;
     `missed`: who was not, and why. The keys themselves are in `parts` documents below. `look_at`: when to look for
-    devices that came later. `step`: the path of the step whose message it is."""
+    devices that came later. `step`: the path of the step whose message it is. `template`: which version of which
+    template it was made from."""
 
     id: str
     transaction: str
@@ -107,6 +109,7 @@ class Letter(Record, frozen=True, kw_only=True):
     missed: tuple[dict[str, Any], ...] = ()
     look_at: datetime | None = None
     step: str = ""
+    template: str = ""
 
     @property
     def path(self) -> str:
@@ -141,12 +144,13 @@ class Letter(Record, frozen=True, kw_only=True):
             "devices": [{key: device[key] for key in keep} for device in mine],
             "others": len(self.got) - len(mine),
             "missed": missed[:50],
-        }
+        } | ({"template": self.template} if self.template else {})
 
     def _receipt_of_a_room(self, now: datetime) -> dict[str, Any]:
         people = len({device["user_id"] for device in self.got})
         words = f"readable on {len(self.got)} devices of {people} people, {now:%H:%M} UTC"
-        return {"encrypted": True, "readable": words, "others": len(self.got)}
+        told = {"encrypted": True, "readable": words, "others": len(self.got)}
+        return told | ({"template": self.template} if self.template else {})
 
 
 async def say_sealed(
@@ -224,6 +228,7 @@ async def _sealed(
         missed=tuple(asdict(item) for item in missed),
         look_at=ports.now() + FIRST_LOOK if act.matrix_id else None,
         step=act.step.path,
+        template=str(content.get(TEMPLATE, "")),
     )
     return letter, parts
 

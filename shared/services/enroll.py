@@ -23,7 +23,6 @@ from shared.logs import about, within
 from shared.ports import Account, Create, Put, Write
 from shared.repositories import INVITES, ONBOARDINGS, Stored, audit_write
 from shared.repositories import steps_of as read_steps
-from shared.services import bundles
 from shared.services.context import Actor, Ports, note
 from shared.services.matrix_ids import vouched
 from shared.services.stopping import was_offboarded
@@ -164,8 +163,13 @@ async def _invite_of(ports: Ports, account: Account) -> Stored[Invite] | str | N
 
 async def _bundles(ports: Ports, start: Start, found: Stored[Invite] | str | None) -> list[Bundle]:
     """As they are now: an edit of a bundle counts for invites that went out before. One that is gone gives nothing."""
-    named = found.record.bundles if isinstance(found, Stored) else ()
-    return await bundles.of_ids(ports, tuple(dict.fromkeys((*named, *start.bundles))))
+    invited = found.record.bundles if isinstance(found, Stored) else ()
+    named = tuple(dict.fromkeys((*invited, *start.bundles)))
+    if not named:
+        return []
+    from shared.services.bundles import of_ids  # with the whole of bundles, which most invites have none of
+
+    return await of_ids(ports, named)
 
 
 def _begun(
@@ -196,6 +200,8 @@ def _begun(
         groups=plan.groups,
         bundles=tuple(bundle.id for bundle in held),
         invite=invite.id if invite else "",
+        sponsor=invite.sponsor if invite else "",
+        language=_language(account),
         hold="pending" if hold else "",
         hold_reason=hold,
         send_welcome=plan.send_welcome,
@@ -267,3 +273,10 @@ def _detail(onboarding: Onboarding, start: Start) -> dict[str, Any]:
     detail = {"onboarding": onboarding.id, "source": start.source, "invite": onboarding.invite}
     detail |= {"held": onboarding.hold_reason}
     return {key: value for key, value in detail.items() if value}
+
+
+def _language(account: Account) -> str:
+    """As they have chosen in Authentik's own settings (attributes.settings.locale)."""
+    settings = account.attributes.get("settings")
+    chosen = settings.get("locale") if isinstance(settings, dict) else ""
+    return chosen[:20].replace("_", "-") if isinstance(chosen, str) else ""

@@ -111,6 +111,7 @@ async def worded(act: Act, purpose: str, values: Mapping[str, Value], name: str 
     person = Person(act.matrix_id, name or name_of(act), getattr(parent, "username", ""))
     bundles, invite = getattr(parent, "bundles", ()), getattr(parent, "invite", "")
     language = getattr(parent, "language", "")
+    values = {"sponsor": getattr(parent, "sponsor", "")} | dict(values)
     return await compose(
         act.ports, purpose, person, values, marker=act.marker, bundles=bundles, invite=invite, language=language
     )

@@ -40,7 +40,7 @@ CLAIM = timedelta(seconds=90)
 TRANSACTIONS_HOLD = timedelta(hours=12)
 """Synapse de-duplicates a transaction id for 24 h; half of that is safe."""
 LIMITED = "M_LIMIT_EXCEEDED"
-SENDS = ("indoc_farewell", "hello", "welcome", "removal_message", "indoc_nudge", "message")
+SENDS = ("indoc_farewell", "hello", "welcome", "removal_message", "indoc_nudge", "message", "template_test")
 """Kinds that send a message: which device it is sent from is committed first."""
 PACED = ("room", "message")
 """Kinds of which many are under way at once: after a 429 each has its own place in one row (`shared.domain.pace`)."""

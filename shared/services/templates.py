@@ -21,18 +21,24 @@ from shared.domain.templates import (
     Rendered,
     Template,
     Value,
+    Version,
     candidates,
     named,
     unknown_variable,
     values_for,
 )
-from shared.repositories import TEMPLATES
+from shared.repositories import Repository
 from shared.services.context import Ports, log
 
+TEMPLATES = Repository("templates", Template, "template")
 REMEMBERED = 20.0
 """Seconds until a process sees a new version."""
 WRITTEN = "written"
 """What a message names as its template that an admin has written for this once."""
+
+
+def versions_of(template: str) -> Repository[Version]:
+    return Repository(f"templates/{template}/versions", Version, "version of this template")
 
 
 class Chosen(Struct, frozen=True):
@@ -77,7 +83,14 @@ async def written(ports: Ports, source: str, person: Person, values: Mapping[str
     known = dict.fromkeys((*ALWAYS, *values))
     for name in sorted(ports.renderer.variables(source) - known.keys()):
         raise unknown_variable(name, known)
-    return _composed(Text(WRITTEN, _rendered(ports, source, person, values)), marker)
+    return await as_written(ports, WRITTEN, source, person, values, marker=marker)
+
+
+async def as_written(
+    ports: Ports, template: str, source: str, person: Person, values: Mapping[str, Value], *, marker: str
+) -> Composed:
+    """A text with its name, whichever counts for the person. Raises `Invalid` on the field `source`."""
+    return _composed(Text(template, _rendered(ports, source, person, values)), marker)
 
 
 async def worded(

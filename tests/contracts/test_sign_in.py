@@ -38,7 +38,7 @@ def of(server: Authentik, **changes: str) -> SignIn:
 
 async def look(sign_in: SignIn | None, url: str = "http://127.0.0.1:9", token: str = TOKEN) -> dict[str, Finding]:
     """What is found of sign-in alone."""
-    directory = AuthentikDirectory(url, token, "muster-enrollment", sign_in=sign_in)
+    directory = AuthentikDirectory(url, token, "muster-enrollment", sign_in=lambda: sign_in)
     try:
         found = {finding.name: finding for finding in await directory.check()}
     finally:

@@ -46,6 +46,8 @@ from shared.services import (
     reasons,
     sync,
     sync_requests,
+    template_edits,
+    template_trials,
 )
 from shared.services.removals import Words
 from shared.services.resume import LEASE, LEASE_FOR
@@ -194,6 +196,17 @@ async def shown_out(world: World) -> None:
         await world.work()
 
 
+async def worded(world: World) -> None:
+    """An admin's own hello, a second version of it and one for German, tried on somebody."""
+    await template_edits.put(world, ADMIN, "hello", "Hi {display_name}", 0)
+    await template_edits.put(world, ADMIN, "hello", "Hi **{display_name}**", 1)
+    await template_edits.restore(world, ADMIN, "hello", 1, 2)
+    await template_edits.put(world, ADMIN, "hello.language.fr", "Salut {display_name}", 0)
+    await template_trials.start(
+        world, ADMIN, template_trials.Wanted("hello", world.arrive("jill"), key="k6", body="b6")
+    )
+
+
 async def cached(world: World) -> None:
     """Both sources synced, and a change that a light sync is asked for."""
     for source in SOURCES:
@@ -208,6 +221,7 @@ STORIES: tuple[Callable[[World], Awaitable[None]], ...] = (
     by_an_admin,
     by_a_bundle,
     shown_out,
+    worded,
     an_outage,
     cached,
 )

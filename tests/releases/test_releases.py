@@ -34,6 +34,7 @@ from shared.domain.records import Record
 from shared.domain.removals import RemovalReason
 from shared.domain.replies import Reply
 from shared.domain.syncs import Sync
+from shared.domain.templates import Template, Version
 from shared.ports import Create, Task
 from shared.repositories import AUDIT, IMPORTS, INVITES, JOBS, ONBOARDINGS
 from shared.services import cache, categories, imports, jobs, sync
@@ -74,6 +75,8 @@ RECORDS: dict[str, type[Record]] = {
     r"syncs/[^/]+": Sync,
     r"bundles/[^/]+": Bundle,
     r"plans/[^/]+": Plan,
+    r"templates/[^/]+": Template,
+    r"templates/[^/]+/versions/[^/]+": Version,
 }
 """The documents that are records, by their paths. Never take a line away that a release has written."""
 

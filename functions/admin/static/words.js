@@ -60,6 +60,7 @@ export const STEPS = {
   welcome: "The welcome",
   removal_message: "Message to them",
   removal: "Remove from",
+  template_test: "A message to try",
 };
 const ORDER = Object.keys(STEPS);
 

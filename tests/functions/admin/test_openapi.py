@@ -78,6 +78,15 @@ GET /api/removal_reasons
 GET /api/removal_reasons/{reason_id}
 PUT /api/removal_reasons/{reason_id}
 DELETE /api/removal_reasons/{reason_id}
+GET /api/templates
+POST /api/templates/lint
+POST /api/templates/preview
+GET /api/templates/{template_id}
+GET /api/templates/{template_id}/versions/{number}
+PUT /api/templates/{template_id}
+DELETE /api/templates/{template_id}
+POST /api/templates/{template_id}/restore
+POST /api/templates/{template_id}/send
 GET /api/indoc
 POST /api/indoc/{matrix_id}/pause
 POST /api/indoc/{matrix_id}/resume
@@ -125,6 +134,12 @@ FIELDS = {
     "Bulk": "act pks filter group rooms count",
     "JobOut": "id kind state reason part_of items counts total notes",
     "JobItem": "kind step pk username name state cause fix result",
+    "TemplateIn": "source version",
+    "TemplateOut": "id purpose label when goes kind of version latest built_in source updated_at updated_by variables",
+    "TemplateSaved": "id version findings",
+    "VersionOut": "template number built_in source created_at created_by restored",
+    "FindingOut": "level code text line",
+    "PreviewOut": "sample display_name plain html mentions findings",
     "NewBundle": "name rooms groups for_groups levels removes space_first",
     "BundleOut": "id name revision rooms groups for_groups levels removes space_first ways",
     "NewPlan": "bundles groups matrix_ids",
@@ -170,6 +185,7 @@ MAKING = (
     "POST /api/categories",
     "POST /api/rooms/invite",
     "POST /api/rooms/remove",
+    "POST /api/templates/{template_id}/send",
 )
 
 
@@ -186,7 +202,7 @@ def test_every_route_of_the_contract_is_there() -> None:
     assert set(CONTRACT) <= set(operations())
     sample = {"invite_id": "inv_x", "pk": "2", "onboarding_id": "ob_x", "matrix_id": "@a:b.test", "job_id": "job_x"}
     sample |= {"import_id": "imp_x", "what": "invites", "bundle_id": "bundle_x", "plan_id": "plan_x"}
-    sample["category_id"] = "cat_x"
+    sample |= {"category_id": "cat_x", "template_id": "hello", "number": "1"}
     sample |= {"reason_id": "rules", "room_id": "!a:b.test"}
     known = {f"{method} {path}" for path, methods in KNOWN.items() for method in methods}
     assert {name.format(**sample) for name in operations()} == known
@@ -198,11 +214,15 @@ def test_every_field_of_the_contract_is_there(model: str) -> None:
     assert set(FIELDS[model].split()) <= set(DOCUMENT["components"]["schemas"][model]["properties"])
 
 
+ASKING = ("POST /api/rooms/recommend", "POST /api/templates/lint", "POST /api/templates/preview")
+"""What is asked with a body, and changes nothing."""
+
+
 def test_every_act_can_be_tried_and_every_making_repeated() -> None:
     """Everything that acts takes `dry_run`; what makes something takes an Idempotency-Key."""
     for name, operation in operations().items():
         taken = {parameter["name"].lower() for parameter in operation.get("parameters", [])}
-        asks = name.startswith("GET") or name == "POST /api/rooms/recommend"
+        asks = name.startswith("GET") or name in ASKING
         assert ("dry_run" in taken) is not asks, name
         assert ("idempotency-key" in taken) is (name in MAKING), name
 
