@@ -108,6 +108,14 @@ def read_json(body: bytes) -> dict[str, Any]:
     return found
 
 
+def source(request: Request) -> str:
+    """The caller's address. On Cloud Run everybody comes through Google's front end, which writes the address that it
+    was called from at the end of X-Forwarded-For; elsewhere that header says whatever its sender likes."""
+    if os.environ.get("K_SERVICE"):
+        return request.headers.get("x-forwarded-for", "").rpartition(",")[2].strip()[:64]
+    return request.client.host if request.client else ""
+
+
 def only(request: Request, method: str) -> None:
     """Raises for any other method. 405 would be a vendor's retry loop for a task: 400 says the same."""
     if request.method != method:

@@ -30,7 +30,7 @@ from shared.ports import (
     TextIndex,
 )
 from shared.services.context import Policy
-from shared.settings import SECRET_NAME, Settings
+from shared.settings import BY_NAME, SECRET_NAME, Settings
 
 if TYPE_CHECKING:
     from shared.adapters.authentik_sign_in_verdicts import SignIn
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from shared.adapters.jwt import InvokerTokens, KeySet
     from shared.adapters.matrix import MatrixChat
     from shared.domain.recommending import Passage
+    from shared.services.permits import Limiter
 
 T = TypeVar("T")
 
@@ -110,6 +111,11 @@ class Wiring:
             message_notice=read["MATRIX_MESSAGE_NOTICE"],
             proactive_a_day=read["MAX_PROACTIVE_MESSAGES_PER_DAY"],
         )
+
+    def per_minute(self, name: str) -> int:
+        """A limit of requests. The default where it is malformed: it must not keep out who would read so."""
+        value = BY_NAME[name].default if self.settings.problem(name) else self.settings[name]
+        return int(value or 0)
 
     async def secret(self, name: str) -> Any:
         """A setting that may be the name of a secret; Secret Manager's client refreshes it."""
@@ -304,6 +310,12 @@ class Wiring:
         return cast("T", Traced(port, neighbour, self.tracer))
 
     # -- who may call
+
+    @cached_property
+    def limiter(self) -> Limiter:
+        from shared.services.permits import Limiter
+
+        return Limiter(self)
 
     @cached_property
     def invokers(self) -> InvokerTokens:

@@ -48,9 +48,9 @@ async def _page(request: Request) -> Response:
 
 async def _api(request: Request) -> Response:
     """Who, then how much, then what: in this order, so that a stranger costs and learns nothing."""
-    from functions.admin.access import authenticate
+    from functions.admin.access import admitted
 
-    actor = await authenticate(request)
+    actor = await admitted(request)
     body = await http.read_body(request, MAX_FILE if request.url.path == "/api/imports" else MAX_API_BODY)
     from functions.admin.app import app
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from starlette.requests import Request
 
+from functions import http
 from shared import logs
 from shared.domain.errors import Forbidden, Unauthenticated
 from shared.services.context import Actor
@@ -23,7 +24,23 @@ async def authenticate(request: Request) -> Actor:
     wired, token = wiring(), _bearer(request)
     name = await (_by_token(wired, token) if _is_token(token) else _by_key(wired, token))
     logs.within(actor=name)
-    return Actor(name, request.client.host if request.client else "")
+    return Actor(name, http.source(request))
+
+
+async def admitted(request: Request) -> Actor:
+    """As `authenticate`, and counted: raises `TooMany` for a caller who has asked too often within this minute. Who
+    follows something asks once for minutes, and there are few places for that: it is not counted."""
+    limiter, limit = wiring().limiter, wiring().per_minute("API_REQUESTS_PER_MINUTE")
+    try:
+        actor = await authenticate(request)
+    except (Unauthenticated, Forbidden):
+        limiter.wrong("api", http.source(request), limit)
+        raise
+    if actor.name.startswith("key:"):  # nobody guesses a token: a stranger at their address keeps no admin out
+        limiter.unless_guessing("api", actor.source, limit)
+    if not request.url.path.endswith("/events"):
+        await limiter.take("api", actor.name, limit, "API_REQUESTS_PER_MINUTE")
+    return actor
 
 
 async def seconds_left(request: Request) -> float:

@@ -22,7 +22,7 @@ log = logging.getLogger("muster")
 
 
 async def handle(request: Request) -> Response:
-    """202 accepted, 200 known or not an enrollment, 400, 401, 413; 503 makes Authentik try again.
+    """202 accepted, 200 known or not an enrollment, 400, 401, 413; 429 and 503 make Authentik try again.
 
     Idempotent by the event's document and the onboarding's id, for as long as they are kept."""
 
@@ -31,15 +31,22 @@ async def handle(request: Request) -> Response:
         raw = await http.read_body(request)
         wired = wiring()
         wired.settings.require("webhook", "authentik", "onboarding", "store", "tasks")
-        verify(request.headers, raw, await wired.secret("AUTHENTIK_WEBHOOK_SECRETS"))
+        actor, limit = Actor("authentik", http.source(request)), wired.per_minute("WEBHOOK_REQUESTS_PER_MINUTE")
+        try:
+            verify(request.headers, raw, await wired.secret("AUTHENTIK_WEBHOOK_SECRETS"))
+        except Unauthenticated:
+            wired.limiter.wrong("webhook", actor.source, limit)
+            raise
+        wired.limiter.unless_guessing("webhook", actor.source, limit)
         notice = parse(http.read_json(raw), raw)
         hint = Hint(notice.event_id, notice.pk, notice.username)
         logs.within(event=notice.event_id)
-        actor = Actor("authentik", request.client.host if request.client else "")
+        permit = wired.limiter.take("webhook", actor.source, limit, "WEBHOOK_REQUESTS_PER_MINUTE")
         if not notice.enrolled:
+            await permit
             verdict = await ignored(wired, hint, actor, f"{notice.action} is not an enrollment")
         else:
-            verdict = await enroll(wired, hint, actor)
+            verdict = await enroll(wired, hint, actor, permit)
         log.info("webhook: %s", verdict.kind, extra={"fields": {"reason": verdict.reason, "source": actor.name}})
         body = {"status": verdict.kind, "onboarding": verdict.onboarding or None, "reason": verdict.reason or None}
         return JSONResponse(body, 202 if verdict.kind == "accepted" else 200)

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from math import ceil
 
 from msgspec import Struct
 
 from shared.domain import ids
 from shared.domain.records import Record
 
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
 SAME_TRY = timedelta(hours=1)
 """For so long after midnight what was counted the day before counts for a retry: it is not counted once more."""
@@ -41,10 +43,15 @@ def proactive_path(matrix_id: str, day: datetime) -> str:
     return f"proactive/{ids.digest('proactive', matrix_id, f'{day:%Y-%m-%d}')}"
 
 
+def latest_days(now: datetime) -> list[datetime]:
+    """Those of which anything is kept: today and the day before."""
+    return [day_of(now), day_of(now) - DAY]
+
+
 def days_to_read(now: datetime) -> list[datetime]:
     """Today; shortly after midnight the day before as well."""
-    today = day_of(now)
-    return [today] if now - today > SAME_TRY else [today, today - DAY]
+    days = latest_days(now)
+    return days[:1] if now - days[0] > SAME_TRY else days
 
 
 def taken(days: Sequence[Proactive | None], key: str, most: int, now: datetime) -> Proactive | datetime | None:
@@ -72,16 +79,16 @@ class Window(Struct, frozen=True):
 
     @classmethod
     def of(cls, now: datetime) -> Window:
-        return cls(int(now.timestamp() // 60))
+        return cls((now - EPOCH) // timedelta(minutes=1))
 
-    def seconds_left(self, now: datetime) -> float:
+    def seconds_left(self, now: datetime) -> int:
         """Never 0: whoever is told to wait for so long is in the next one then."""
-        return max(1.0, (self.id + 1) * 60 - now.timestamp())
+        return max(1, ceil((EPOCH + timedelta(minutes=self.id + 1) - now).total_seconds()))
 
     @property
     def expires(self) -> datetime:
         """When no clock that is nearly right can mean this minute any more."""
-        return datetime.fromtimestamp((self.id + 60) * 60, UTC)
+        return EPOCH + timedelta(minutes=self.id + 60)
 
 
 def blocks(limit: int) -> list[int]:
@@ -91,4 +98,4 @@ def blocks(limit: int) -> list[int]:
 
 
 def block_path(what: str, caller: str, window: Window, number: int) -> str:
-    return f"permits/{window.id}-{ids.digest(what, caller)}-{number}"
+    return f"permits/{ids.digest(what, caller)}-{window.id}-{number}"

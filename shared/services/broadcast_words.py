@@ -13,7 +13,6 @@ from shared.domain.errors import Invalid, NotFound
 from shared.domain.messages import TEMPLATE
 from shared.domain.template_defaults import BUILT_IN
 from shared.domain.templates import Person
-from shared.repositories import TEMPLATES
 from shared.services import templates
 from shared.services.context import Ports
 from shared.services.templates import Composed
@@ -38,7 +37,7 @@ async def source_of(ports: Ports, text: str, template: str) -> Source:
         name = names.named(template)
     except NotFound as error:
         raise Invalid.field("template", error.cause) from error
-    stored = await TEMPLATES.find(ports.documents, name.id)
+    stored = await templates.TEMPLATES.find(ports.documents, name.id)
     chosen = (
         templates.first([name.id], {name.id: stored.record} if stored else {}) if _is_there(name.id, stored) else None
     )

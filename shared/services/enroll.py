@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Awaitable
 from typing import Any, Literal
 
 from msgspec import Struct, field
@@ -63,9 +64,10 @@ class Start(Struct, frozen=True):
     bundles: tuple[str, ...] = ()
 
 
-async def enroll(ports: Ports, hint: Hint, actor: Actor) -> Verdict:
-    """For the webhook. Idempotent by the event's document and by the onboarding's derived id."""
-    event = await ports.documents.get(event_path(hint.event_id))
+async def enroll(ports: Ports, hint: Hint, actor: Actor, permit: Awaitable[None] | None = None) -> Verdict:
+    """For the webhook. Idempotent by the event's document and by the onboarding's derived id. `permit`: waited for
+    beside the first read, and before anything is done; raises what it raises."""
+    event, *_ = await asyncio.gather(ports.documents.get(event_path(hint.event_id)), *filter(None, [permit]))
     if event is not None:
         within(onboarding=event.data.get("onboarding", ""))
         return await _known(ports, hint, actor, event.data.get("onboarding", ""))

@@ -13,6 +13,7 @@ from shared.domain import ids
 from shared.domain.audit import audit
 from shared.domain.errors import Conflict, NotFound
 from shared.domain.indoc import pause_path
+from shared.domain.limits import latest_days, proactive_path
 from shared.domain.onboarding import Onboarding
 from shared.ports import Delete, Document, Documents, Op, Query
 from shared.repositories import ONBOARDINGS, audit_write, every
@@ -55,6 +56,9 @@ async def traces(ports: Ports, onboarding_id: str) -> Traces:
         *[path for stay in stays for path in await _below(documents, stay, "steps")],
         *stays,
         *await _there(documents, [pause_path(person) for person in people]),
+        *await _there(
+            documents, [proactive_path(person, day) for person in people for day in latest_days(ports.now())]
+        ),
         *await _any(documents, "to_device", "sender", people),
         *await _any(documents, "room_keys", "user_id", people),
         *await _any(documents, "replies", "matrix_id", people),

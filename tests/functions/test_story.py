@@ -180,7 +180,8 @@ async def test_the_api_and_health_are_traced(service: Service, spans: InMemorySp
     """The API's spans hold its calls too, although FastAPI answers; a caller who does not record is not recorded."""
     assert (await service.api("GET", "/api/invites")).status_code == 200
     assert (await service.api("GET", "/api/health", headers={"traceparent": TRACEPARENT[:-1] + "0"})).status_code == 200
-    listed, counted, request = spans.get_finished_spans()
+    leased, listed, counted, request = spans.get_finished_spans()
+    assert leased.name == "documents.write"
     assert {listed.name, counted.name} == {"documents.query", "documents.count"}
     assert (request.name, dict(request.attributes or {})) == ("GET /api/invites", {"http.response.status_code": 200})
 

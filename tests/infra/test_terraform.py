@@ -13,6 +13,7 @@ from functions.admin import streams
 from functions.tasks import task_url
 from main import ENTRY_POINTS
 from shared.domain import costs
+from shared.domain.limits import BLOCKS
 from shared.domain.onboarding import backoff
 from shared.repositories import EXPIRING, GROUP_FIELDS, QUERIES, UNASKED
 from shared.services import shards
@@ -225,6 +226,7 @@ def test_secrets_of_each(everything: Run) -> None:
     assert {name for name, secrets in may_read.items() if secrets & CRYPTO_KEYS} == {
         "remove_from_indoc",
         "deliver_welcome",
+        "send_message",
         "resume_onboardings",
     }
     assert {name for name, secrets in may_read.items() if "ADMIN_API_KEYS" in secrets} == {"admin"} | OWN_TARGETS
@@ -265,10 +267,13 @@ def test_who_enqueues(everything: Run) -> None:
     tasks = {name: {QUEUES[name].lower()} for name, kind in ENTRY_POINTS.items() if kind == "task"}
     beginners = ("admin", "create_user", "enrollment_webhook", "resume_onboardings", "update_account")
     tasks["sync_directory"] = {"accounts"}
-    tasks["apply_plan"] |= {"invites"}
+    tasks["apply_plan"] |= {"invites", "broadcasts"}
     for name in ("invite_to_room", "remove_from_room", "set_power_level", "deliver_welcome", "apply_plan"):
         tasks[name] |= {"accounts"}  # they may end a job, and then ask for a sync
-    assert found == tasks | {key: {"invites", "messages", "accounts"} for key in beginners}
+    begun = {key: {"invites", "messages", "accounts"} for key in beginners}
+    for name in ("admin", "resume_onboardings"):
+        begun[name] |= {"broadcasts"}  # the sweep lets a recipient go on; an admin begins with the job alone
+    assert found == tasks | begun
     acting = everything.all("google_service_account_iam_member")
     assert {accounts[one["member"]] for one in acting.values()} == set(found)
     assert {one["role"] for one in acting.values()} == {"roles/iam.serviceAccountUser"}
@@ -445,6 +450,13 @@ def test_every_writer_of_an_expiry_is_known() -> None:
     assert writers == {"leases", "limits", "permits", "replies", "room_keys", "inbox", "imports", "plans"}, (
         "add its collection to EXPIRING and to this test"
     )
+
+
+def test_each_instance_can_have_a_block_of_permits(everything: Run) -> None:
+    """There are no more instances that share a caller's permits than these are cut into: none finds all of them leased."""
+    functions = everything.all("google_cloud_run_v2_service", "function")
+    for shared in (("admin", "create_invite", "create_user"), ("enrollment_webhook",)):
+        assert sum(functions[name]["template"][0]["scaling"][0]["max_instance_count"] for name in shared) <= BLOCKS
 
 
 def test_the_database_is_not_lost(everything: Run) -> None:

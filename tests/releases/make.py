@@ -26,6 +26,7 @@ from shared.domain.members import member_id
 from shared.domain.syncs import SOURCES
 from shared.services import (
     breakers,
+    broadcasts,
     bulk,
     bundles,
     categories,
@@ -36,6 +37,7 @@ from shared.services import (
     invites,
     jobs,
     leases,
+    limits,
     lists,
     new_users,
     offboarding,
@@ -49,6 +51,8 @@ from shared.services import (
     template_edits,
     template_trials,
 )
+from shared.services.broadcast_acts import act_on
+from shared.services.broadcast_choice import To
 from shared.services.removals import Words
 from shared.services.resume import LEASE, LEASE_FOR
 from shared.services.self_check import self_check
@@ -174,6 +178,7 @@ async def an_outage(world: World) -> None:
         world, [{"type": "m.room.encrypted", "sender": f"@finn:{DOMAIN}", "content": {"sender_key": "not known yet"}}]
     )
     await leases.take(world, LEASE, LEASE_FOR)
+    await limits.proactive(world, f"@finn:{DOMAIN}", "jobs/job_x/steps/message:0000")
 
 
 async def shown_out(world: World) -> None:
@@ -207,6 +212,16 @@ async def worded(world: World) -> None:
     )
 
 
+async def broadcast(world: World) -> None:
+    """Written to two, of whom one has it and one waits for a device; another is paused before anybody has it."""
+    to = To("people", names=(f"@ada:{DOMAIN}", f"@bob:{DOMAIN}"))
+    await broadcasts.start(world, ADMIN, broadcasts.Wanted(to, "Dear {display_name}, the party is on Sunday."))
+    await world.live(hours=1)
+    second = await broadcasts.start(world, ADMIN, broadcasts.Wanted(to, "Bring cake."))
+    await act_on(world, ADMIN, second.message.id, "pause")
+    await world.work()
+
+
 async def cached(world: World) -> None:
     """Both sources synced, and a change that a light sync is asked for."""
     for source in SOURCES:
@@ -222,6 +237,7 @@ STORIES: tuple[Callable[[World], Awaitable[None]], ...] = (
     by_a_bundle,
     shown_out,
     worded,
+    broadcast,
     an_outage,
     cached,
 )

@@ -19,6 +19,7 @@ from functions.tasks import parse
 from main import ENTRY_POINTS
 from shared.adapters.olm import Sealer
 from shared.domain.audit import Audit
+from shared.domain.broadcasts import Message
 from shared.domain.bulk import Bulk
 from shared.domain.bundles import Bundle
 from shared.domain.categories import Category
@@ -28,6 +29,7 @@ from shared.domain.imports import Import, Part
 from shared.domain.indoc import Pause, Stay
 from shared.domain.invites import Invite
 from shared.domain.jobs import Job
+from shared.domain.limits import Proactive
 from shared.domain.onboarding import Onboarding, Step
 from shared.domain.plans import Plan
 from shared.domain.records import Record
@@ -59,10 +61,11 @@ RECORDS: dict[str, type[Record]] = {
     r"indoc/[^/]+": Stay,
     r"indoc_pauses/[^/]+": Pause,
     r"removal_reasons/[^/]+": RemovalReason,
-    r"(onboardings|jobs|indoc)/[^/]+/steps/[^/]+": Step,
+    r"(onboardings|jobs|indoc|messages)/[^/]+/steps/[^/]+": Step,
     r"imports/[^/]+": Import,
-    r"(imports|bulks)/[^/]+/lines/[^/]+": Part,
+    r"(imports|bulks|messages)/[^/]+/lines/[^/]+": Part,
     r"bulks/[^/]+": Bulk,
+    r"messages/[^/]+": Message,
     r"audit/[^/]+": Audit,
     r"categories/[^/]+": Category,
     r"breakers/[^/]+": Breaker,
@@ -77,6 +80,7 @@ RECORDS: dict[str, type[Record]] = {
     r"plans/[^/]+": Plan,
     r"templates/[^/]+": Template,
     r"templates/[^/]+/versions/[^/]+": Version,
+    r"proactive/[^/]+": Proactive,
 }
 """The documents that are records, by their paths. Never take a line away that a release has written."""
 

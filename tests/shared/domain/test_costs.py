@@ -32,7 +32,8 @@ def test_one_member_by_hand() -> None:
     bill = costs.per_onboarding(20)
     done = bill.operations
     cloud_run = done.requests * (0.5 * 0.000024 + 0.25 * 0.0000025 + 0.40 / 1e6)
-    firestore = done.reads * 0.03 / 1e5 + done.writes * 0.09 / 1e5 + done.documents * 2 / 2**20 * 0.15
+    firestore = done.reads * 0.03 / 1e5 + done.writes * 0.09 / 1e5 + done.deletes * 0.01 / 1e5
+    firestore += done.documents * 2 / 2**20 * 0.15
     others = done.tasks * 2 * 0.40 / 1e6 + done.requests * 2.5 / 2**20 * 0.50
     assert bill.money == bill.list_price == pytest.approx(cloud_run + firestore + others)
 
@@ -60,7 +61,7 @@ def test_what_is_set_otherwise_counts() -> None:
     known = costs.prices({"writes": 1, "free_writes": 0, "sweep_minutes": 60})
     bill = costs.month(10, 5, 10, known)
     assert lines(bill)["writes"].money == bill.operations.writes
-    assert bill.operations.deletes == 720
+    assert bill.operations.deletes == 720 + 10
     assert lines(bill)["reads"].money == 0
     assert set(costs.PRICES) == set(known)
 

@@ -12,6 +12,7 @@ from shared.ports import Put, Query
 from shared.services import crowds, jobs, new_users, users
 from shared.services.enroll import Start, begin
 from shared.services.forget import forget, traces
+from shared.services.limits import proactive
 from shared.services.new_users import Wanted
 from tests.world import ADMIN, DOMAIN, World
 
@@ -36,6 +37,7 @@ async def member(world: World, name: str) -> tuple[str, int]:
         Put(f"invites/{name}", {"v": 1, "label": name, "matrix_id": matrix_id, "max_uses": 1, "used_by": []}),
         Put(f"invites/{name}-open", {"v": 1, "label": "us", "max_uses": 9, "used_by": [made.view.onboarding.id]}),
     )
+    await proactive(world, matrix_id, name)
     return made.view.onboarding.id, made.account.pk
 
 
@@ -69,6 +71,7 @@ async def test_nothing_names_them_afterwards() -> None:
     assert f"@ada:{DOMAIN}" not in left
     assert '"ada"' not in left
     assert left.count("grace") >= others > 0
+    assert len(await world.documents_in("proactive")) == 1  # the other one's
     assert [step.matrix_id for step in (await jobs.view(world, among.job.id)).steps] == [f"@grace:{DOMAIN}"]
     assert [record["action"] for record in await world.audits()].count("member.forget") == 1
 
