@@ -134,8 +134,13 @@ def too_many_failed(failed: int, got: int) -> bool:
     return tries >= LEAST_TRIES and 2 * failed > tries
 
 
-def grouped(counts: Mapping[str, int], people: int) -> dict[str, int]:
-    """By what a report calls them; who is not a step yet is still to come."""
+def standing_of(message: Message, counts: Mapping[str, int]) -> dict[str, int]:
+    """As `grouped`. Once it has finished nobody is still to come, also where somebody asked to be forgotten since."""
+    return grouped(counts, 0 if message.finished_at else message.people)
+
+
+def grouped(counts: Mapping[str, int], people: int = 0) -> dict[str, int]:
+    """By what a report calls them; of so many `people` who is not a step yet is still to come."""
     found = {group: sum(counts.get(state, 0) for state in states) for group, states in GROUPS.items()}
     found["open"] += max(0, people - sum(found.values()))
     return found

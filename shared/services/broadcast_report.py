@@ -8,7 +8,7 @@ from datetime import datetime
 from msgspec import Struct
 
 from shared.domain.audit import audit
-from shared.domain.broadcasts import GROUPS, OVER, Message, grouped
+from shared.domain.broadcasts import GROUPS, OVER, Message, standing_of
 from shared.domain.onboarding import Step
 from shared.ports import Op, Query
 from shared.repositories import MESSAGES, Listing, audit_write
@@ -43,13 +43,13 @@ async def listing(ports: Ports, limit: int, cursor: str | None) -> Listing[Messa
 
 
 def as_kept(message: Message) -> Standing:
-    return Standing(message, grouped(message.counts, message.people))
+    return Standing(message, standing_of(message, message.counts))
 
 
 async def standing(ports: Ports, message_id: str) -> Standing:
     """As of now. Raises `NotFound`."""
     message = (await MESSAGES.get(ports.documents, message_id)).record
-    return Standing(message, grouped(await counted(ports, message_id), message.people))
+    return Standing(message, standing_of(message, await counted(ports, message_id)))
 
 
 async def page(ports: Ports, message_id: str, group: str, limit: int, cursor: str | None) -> Page:
@@ -93,7 +93,7 @@ class MessageWatch:
         seen = (stored.version, next((f"{item.path} {item.version}" for item in latest.items), ""))
         whole = seen != self._seen or self._whole_at is None or now - self._whole_at >= WHOLE
         if whole:
-            counts = grouped(await counted(self._ports, self._id), stored.record.people)
+            counts = standing_of(stored.record, await counted(self._ports, self._id))
             self.standing, self._seen, self._whole_at = Standing(stored.record, counts), seen, now
         return whole
 

@@ -153,7 +153,7 @@ async def _looked(act: Act, made: int) -> Ending:
     """The counts are kept with the message, for lists."""
     counts = await counted(act.ports, act.step.wanted["message"])
     message = await _kept(act, counts)
-    told = grouped(counts, message.people)
+    told = grouped(counts)
     result: Mapping[str, object] = {"made": made, "message": message.id, **told}
     if message.state in HALTED:
         return Waits(PAUSED, _halted(message), "Resume it, or cancel it.", None, result=result)
@@ -196,7 +196,7 @@ async def _kept(act: Act, counts: dict[str, int]) -> Message:
     async def attempt() -> Message:
         stored, now = await MESSAGES.get(act.ports.documents, act.step.wanted["message"]), act.ports.now()
         message = stored.record.but(counts=counts)
-        told = grouped(counts, message.people)
+        told = grouped(counts)
         if not _under_way(told):
             if message.state in ("running", *HALTED):
                 message = message.but(state="failed" if told["failed"] else "done", changed_at=now)

@@ -1,18 +1,41 @@
-// A message's HTML as clients show it: rebuilt from the few elements that they have, so that no markup of anybody becomes
-// the page's own. What is read by DOMParser neither runs nor loads anything.
+// A message's HTML as clients show it: rebuilt as elements from the few tags that they have. The server has sanitized it; here
+// nothing of it is ever read as HTML, so that what was overlooked there is text.
 import { h } from "./dom.js";
 
 const KEPT = new Set(["p", "br", "strong", "b", "em", "i", "u", "del", "code", "pre", "blockquote", "ul", "ol", "li", "hr"]);
-const HEADINGS = /^h[1-6]$/;
+const EMPTY = new Set(["br", "hr", "img"]);
+const HEADING = /^h[1-6]$/;
 const ADDRESS = /^(https?|mailto|matrix):/i;
+const PIECES = /<(\/?)([a-z][a-z0-9]*)((?:\s[^<>]*)?)>|[^<]+|</gi;
+const ENTITIES = { amp: "&", lt: "<", gt: ">", quot: '"', apos: "'", nbsp: "\u00a0" };
 
-export const rich = (html) => h("div", { class: "rich" }, [...new DOMParser().parseFromString(html, "text/html").body.childNodes].map(made));
+export function rich(html) {
+  const root = { tag: "", attributes: "", children: [] };
+  const open = [root];
+  for (const [whole, closing, name, attributes] of html.matchAll(PIECES)) {
+    const [tag, top] = [name?.toLowerCase(), open[open.length - 1]];
+    if (!tag) top.children.push(plain(whole));
+    else if (!closing) {
+      const node = { tag, attributes, children: [] };
+      top.children.push(node);
+      if (!EMPTY.has(tag)) open.push(node);
+    } else if (open.some((each) => each.tag === tag)) while (open.pop().tag !== tag);
+  }
+  return h("div", { class: "rich" }, root.children.map(made));
+}
 
 function made(node) {
-  if (node.nodeType === Node.TEXT_NODE) return node.textContent;
-  if (node.nodeType !== Node.ELEMENT_NODE) return null;
-  const [tag, inner] = [node.localName, [...node.childNodes].map(made)];
-  if (tag === "a" && ADDRESS.test(node.getAttribute("href") || "")) return h("a", { href: node.getAttribute("href"), target: "_blank", rel: "noopener noreferrer" }, inner);
-  if (HEADINGS.test(tag)) return h("p", {}, h("strong", {}, inner));
+  if (typeof node === "string") return node;
+  const { tag, attributes } = node;
+  const inner = node.children.map(made);
+  const address = tag === "a" && plain(/\shref="([^"]*)"/i.exec(attributes)?.[1] || "");
+  if (address && ADDRESS.test(address)) return h("a", { href: address, target: "_blank", rel: "noopener noreferrer" }, inner);
+  if (HEADING.test(tag)) return h("p", {}, h("strong", {}, inner));
   return KEPT.has(tag) ? h(tag, {}, inner) : inner;
 }
+
+const plain = (text) => text.replace(/&(#x[0-9a-f]+|#\d+|[a-z]+);/gi, (whole, name) => {
+  if (name[0] !== "#") return ENTITIES[name.toLowerCase()] ?? whole;
+  const code = /^#x/i.test(name) ? parseInt(name.slice(2), 16) : Number(name.slice(1));
+  return code > 0 && code <= 0x10ffff ? String.fromCodePoint(code) : whole;
+});

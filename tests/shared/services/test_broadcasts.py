@@ -11,9 +11,9 @@ from msgspec.structs import replace
 from shared.domain.broadcasts import Message
 from shared.domain.errors import Conflict, Invalid, Limited, MusterError, NotFound, Refused, Unreachable
 from shared.domain.onboarding import Step
-from shared.ports import Query, Task
+from shared.ports import Delete, Query, Task
 from shared.repositories import JOBS, MESSAGES
-from shared.services import broadcasts, bundles, job_retry, jobs, lists, offboarding
+from shared.services import broadcast_report, broadcasts, bundles, job_retry, jobs, lists, offboarding
 from shared.services.broadcast_acts import act_on
 from shared.services.broadcast_choice import To
 from shared.services.broadcasts import Started, Wanted
@@ -676,3 +676,19 @@ async def test_thousands() -> None:
     await act_on(world, ADMIN, (await message(world)).id, "cancel")
     await world.live(hours=1)
     assert (await message(world)).counts == {"skipped": 600}
+
+
+async def test_who_asks_to_be_forgotten() -> None:
+    """Nothing of them is left in the report, and the message is over, and can be tried again, without them."""
+    world = club(2)
+    world.homeserver.fail_next(NO, method="create_direct_room")
+    name = (await sent(world)).message.id
+    await world.live(hours=1)
+    assert (await states(world))[who(0)] == "failed"
+    step = (await recipients(world))[who(1)]
+    await world.store.write(Delete(step.path))
+    assert (await broadcast_report.standing(world, name)).over
+    world.pause(minutes=1)
+    await act_on(world, ADMIN, name, "retry")
+    await world.live(hours=1)
+    assert ((await message(world)).state, await states(world)) == ("done", {who(0): "done"})
