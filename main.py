@@ -16,6 +16,7 @@ ENTRY_POINTS = {
     "remove_from_room": "task",
     "set_power_level": "task",
     "apply_plan": "task",
+    "send_message": "task",
     "resume_onboardings": "job",
     "sync_directory": "job",
 }
@@ -95,6 +96,13 @@ async def set_power_level(request: Request) -> Response:
 @http
 async def apply_plan(request: Request) -> Response:
     from functions.tasks.apply_plan import handle
+
+    return await handle(request)
+
+
+@http
+async def send_message(request: Request) -> Response:
+    from functions.tasks.send_message import handle
 
     return await handle(request)
 

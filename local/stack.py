@@ -26,7 +26,7 @@ from shared.settings import BY_NAME, SETTINGS
 DOMAIN, GROUP = "muster.test", "community"
 EVERY_SECONDS = {"resume_onboardings": 10, "sync_directory": 10}
 """The second syncs whatever is due by the settings of its intervals."""
-QUEUES = ("TASKS_QUEUE_INVITES", "TASKS_QUEUE_MESSAGES", "TASKS_QUEUE_ACCOUNTS")
+QUEUES = ("TASKS_QUEUE_INVITES", "TASKS_QUEUE_MESSAGES", "TASKS_QUEUE_BROADCASTS", "TASKS_QUEUE_ACCOUNTS")
 RETRY = {"max_attempts": 100, "min_backoff": 1, "max_backoff": 30, "max_doublings": 5}
 QUEUE = {"max_dispatches_per_second": 500, "max_concurrent_dispatches": 32, "retry": RETRY}
 ADMIN = {"username": "admin", "name": "Sample Admin", "email": "admin@example.org"}

@@ -12,6 +12,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from shared.domain.audit import Audit
+from shared.domain.broadcasts import Message
 from shared.domain.bulk import Bulk
 from shared.domain.bundles import Bundle
 from shared.domain.categories import Category
@@ -98,6 +99,7 @@ BUNDLES = Repository("bundles", Bundle, "bundle")
 PLANS = Repository("plans", Plan, "plan")
 REMOVAL_REASONS = Repository("removal_reasons", RemovalReason, "removal reason")
 IMPORTS = Repository("imports", Import, "import")
+MESSAGES = Repository("messages", Message, "message")
 BULKS = Repository("bulks", Bulk, "act on many people")
 AUDIT = Repository("audit", Audit, "audit record")
 SIGNAL_CHATS = Repository("signal", SignalChat, "chat on Signal")
@@ -120,6 +122,7 @@ QUERIES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("letters", ("room_id", "-created_at")),
     ("replies", ("matrix_id", "-at")),
     ("sent", ("matrix_id", "-at")),
+    ("steps", ("state", "updated_at")),
 )
 
 

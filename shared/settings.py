@@ -319,6 +319,11 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("SYNC_FULL_SECONDS", "onboarding", "After so long a sync reads everything anew", "21600", seconds),
     Setting("SYNC_COOLDOWN_SECONDS", "onboarding", "How often an admin may ask for a sync", "30", seconds),
     Setting(
+        "MATRIX_MESSAGE_NOTICE",
+        "onboarding",
+        "Below each message to members that they did not ask for: why it came, how to stop it; empty: nothing",
+    ),
+    Setting(
         "ASSISTANT_URL",
         "assistant",
         "Base address of an OpenAI-compatible API, such as https://api.example.org/v1; empty: there is no assistant",
@@ -341,6 +346,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("TASKS_LOCATION", "tasks", "Region of the queues", "europe-west1"),
     Setting("TASKS_QUEUE_INVITES", "tasks", "Queue of the room invites", "muster-invites"),
     Setting("TASKS_QUEUE_MESSAGES", "tasks", "Queue of farewells, removals and welcomes", "muster-messages"),
+    Setting("TASKS_QUEUE_BROADCASTS", "tasks", "Queue of messages to many", "muster-broadcasts"),
     Setting("TASKS_QUEUE_ACCOUNTS", "tasks", "Queue of what is done in Authentik", "muster-accounts"),
     Setting("TASKS_SERVICE_ACCOUNT", "tasks", "Whose OIDC token a task carries", None),
     Setting("SCHEDULER_SERVICE_ACCOUNT", "tasks", "Whose OIDC token a scheduled run carries; empty: the tasks' own"),

@@ -111,6 +111,7 @@ class Wiring:
             sync_full=read["SYNC_FULL_SECONDS"],
             sync_cooldown=read["SYNC_COOLDOWN_SECONDS"],
             bot=read.raw("MATRIX_USER_ID"),
+            message_notice=read["MATRIX_MESSAGE_NOTICE"],
             proactive_a_day=read["MAX_PROACTIVE_MESSAGES_PER_DAY"],
             assistant=self._terms(),
             signal_room=read["MATRIX_SIGNAL_BRIDGE_ROOM_ID"],
@@ -403,6 +404,7 @@ QUEUES = {
     "remove_from_room": "MESSAGES",
     "set_power_level": "MESSAGES",
     "apply_plan": "MESSAGES",
+    "send_message": "BROADCASTS",
     "update_account": "ACCOUNTS",
     "sync_directory": "ACCOUNTS",
 }

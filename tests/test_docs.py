@@ -29,6 +29,7 @@ PLACES = {
     "$id": "{onboarding_id}",
     "17": "{pk}",
     "job_...": "{job_id}",
+    "msg_...": "{message_id}",
     "plan_...": "{plan_id}",
     "imp_...": "{import_id}",
     "cat_...": "{category_id}",

@@ -43,7 +43,7 @@ EVENTS: dict[int | str, dict[str, Any]] = {
                     "type": "object",
                     "properties": {
                         "id": {"type": "string"},
-                        "event": {"enum": ["onboarding", "job", "conversation", "end"]},
+                        "event": {"enum": ["onboarding", "job", "conversation", "message", "end"]},
                         "data": {"type": "string", "contentMediaType": "application/json"},
                     },
                     "required": ["event", "data"],

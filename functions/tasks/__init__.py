@@ -20,7 +20,7 @@ from shared.services.steps import run_step
 from shared.settings import Concern
 from shared.wiring import wiring
 
-PARENTS = {"onboarding": "onboardings", "job": "jobs", "indoc": "indoc"}
+PARENTS = {"onboarding": "onboardings", "job": "jobs", "indoc": "indoc", "message": "messages"}
 
 
 class Again(MusterError):

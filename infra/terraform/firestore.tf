@@ -9,6 +9,7 @@ locals {
     letters     = [["matrix_id", "-created_at"], ["room_id", "-created_at"]]
     replies     = [["matrix_id", "-at"]]
     sent        = [["matrix_id", "-at"]]
+    steps       = [["state", "updated_at"]]
   }
   group_fields = { steps = ["due_at", "matrix_id", "state", "waits_for"] }
   expiring     = ["leases", "lines", "permits", "plans", "proactive", "replies", "room_keys", "sent", "suggestions", "to_device"]

@@ -24,7 +24,7 @@ locals {
       about       = "The page and its API"
       secrets     = ["ADMIN_API_KEYS", "AUTHENTIK_API_TOKEN", "MATRIX_ACCESS_TOKEN", "MATRIX_REPLIES_KEY", "ASSISTANT_API_KEY", "SMTP_PASSWORD"]
       named       = ["AUTHENTIK_WEBHOOK_SECRETS"]
-      enqueues    = ["invites", "messages", "accounts"]
+      enqueues    = ["invites", "messages", "accounts", "broadcasts"]
       timeout     = 300 # a large export is written for as long, and somebody may follow a member for 240
       memory      = "512Mi"
       concurrency = 80 # 50 of them may follow something, which costs next to nothing while nothing moves
@@ -126,20 +126,30 @@ locals {
     }
     apply_plan = {
       kind        = "task"
-      about       = "A part of a plan: its members' jobs"
+      about       = "A part of a plan: its members' jobs; the recipients of a message"
       secrets     = ["MATRIX_ACCESS_TOKEN"]
-      enqueues    = ["invites", "accounts"]
+      enqueues    = ["invites", "accounts", "broadcasts"]
       queue       = "messages"
       timeout     = 60
       memory      = "512Mi"
       concurrency = 4
       max         = 2
     }
+    send_message = {
+      kind        = "task"
+      about       = "A message to one of its recipients"
+      secrets     = ["MATRIX_ACCESS_TOKEN", "MATRIX_DEVICE_ACCOUNT", "MATRIX_PICKLE_KEY"]
+      queue       = "broadcasts"
+      timeout     = 60
+      memory      = "512Mi"
+      concurrency = 8
+      max         = 2
+    }
     resume_onboardings = {
       kind        = "job"
       about       = "The sweep: finds whatever was lost"
       secrets     = ["AUTHENTIK_API_TOKEN", "MATRIX_ACCESS_TOKEN", "MATRIX_DEVICE_ACCOUNT", "MATRIX_PICKLE_KEY"]
-      enqueues    = ["invites", "messages", "accounts"]
+      enqueues    = ["invites", "messages", "accounts", "broadcasts"]
       schedule    = "* * * * *"
       progress    = "sweep"
       silence     = 15

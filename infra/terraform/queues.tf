@@ -2,9 +2,10 @@ locals {
   # A queue per limit of what is downstream: Synapse's for invites and for messages, Authentik's API. Paces of a single
   # member are the code's (docs/decisions/0004); these keep a wave of newcomers from flooding a neighbour.
   queues = {
-    invites  = { rate = 20, concurrent = 16 }
-    messages = { rate = 10, concurrent = 8 }
-    accounts = { rate = 10, concurrent = 4 }
+    invites    = { rate = 20, concurrent = 16 }
+    messages   = { rate = 10, concurrent = 8 }
+    broadcasts = { rate = 5, concurrent = 8 } # to many: behind one another, and in nobody's way
+    accounts   = { rate = 10, concurrent = 4 }
   }
 }
 

@@ -291,6 +291,17 @@ variable "indoc_remove_hours" {
   }
 }
 
+variable "matrix_message_notice" {
+  description = "MATRIX_MESSAGE_NOTICE: what stands below each message to members that they did not ask for, such as why it came and how to stop it; empty: nothing."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = length(var.matrix_message_notice) <= 1000
+    error_message = "At most 1,000 characters."
+  }
+}
+
 variable "protected_members" {
   description = "PROTECTED_MEMBERS: Matrix ids of people whom nothing takes out of rooms but an off-boarding."
   type        = list(string)
@@ -552,6 +563,7 @@ locals {
     INDOC_REMOVE_HOURS       = tostring(var.indoc_remove_hours)
     PROTECTED_MEMBERS        = join(",", var.protected_members)
     WELCOME_DELAY_SECONDS    = tostring(var.welcome_delay_seconds)
+    MATRIX_MESSAGE_NOTICE    = var.matrix_message_notice
     NOTICE_WITHOUT_DEVICE    = tostring(var.notice_without_device)
     RECOMMEND_MIN_SCORE      = tostring(var.recommend_min_score)
     RECOMMEND_MAX_SCORE      = tostring(var.recommend_max_score)
@@ -590,6 +602,7 @@ locals {
     TASKS_LOCATION            = var.region
     TASKS_QUEUE_INVITES       = google_cloud_tasks_queue.queue["invites"].name
     TASKS_QUEUE_MESSAGES      = google_cloud_tasks_queue.queue["messages"].name
+    TASKS_QUEUE_BROADCASTS    = google_cloud_tasks_queue.queue["broadcasts"].name
     TASKS_QUEUE_ACCOUNTS      = google_cloud_tasks_queue.queue["accounts"].name
     TASKS_SERVICE_ACCOUNT     = google_service_account.tasks.email
     SCHEDULER_SERVICE_ACCOUNT = google_service_account.scheduler.email

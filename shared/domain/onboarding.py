@@ -40,6 +40,8 @@ ENTRY_POINTS: Mapping[str, str] = {
     "people": "update_account",
     "signal_room": "deliver_welcome",
     "email": "update_account",
+    "recipients": "apply_plan",
+    "message": "send_message",
 }
 """Each kind of step and the entry point that runs it."""
 
@@ -90,12 +92,13 @@ class Onboarding(Record, frozen=True, kw_only=True):
 
 
 class Step(Record, frozen=True, kw_only=True):
-    """`parent`: "onboardings/{id}", "jobs/{id}" or "indoc/{id}". `matrix_id`: whom it concerns, where that is not the
-    parent's. `due_at`: scheduled: when its task runs; running: when the claim lapses; waiting: when we look again;
-    else None. `faults`: passing faults so far. `waits_for`: "", "person", "indoc", "device", "join", "room", "target",
-    "bridge", "limit" (of messages a day) or a neighbour. `sent_*`: the transaction of a message; of an e-mail `sent_at`
-    alone: when it was begun, None again once it is known that it was not sent. `wanted`: what it is to bring about
-    beyond its room, such as a level, and what must still hold before it acts.
+    """`parent`: "onboardings/{id}", "jobs/{id}", "messages/{id}" or "indoc/{id}". `matrix_id`: whom it concerns, where
+    that is not the parent's. `due_at`: scheduled: when its task runs; running: when the claim lapses; waiting: when we
+    look again; else None. `faults`: passing faults so far. `waits_for`: "", "person", "indoc", "device", "join",
+    "room", "target", "bridge", "limit" (of messages a day), "paused" (its message is) or a neighbour. `sent_*`: the
+    transaction of a message; of an e-mail `sent_at` alone: when it was begun, None again once it is known that it was
+    not sent. `wanted`: what it is to bring about beyond its room, such as a level, and what must still hold before it
+    acts; of a message's recipient their name.
     `code`: of a refusal; of one that waits for a device, the ids of those that were of no use."""
 
     parent: str

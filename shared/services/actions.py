@@ -58,6 +58,18 @@ def _parts() -> Table:
     return {"spread": spread}
 
 
+def _recipients() -> Table:
+    from shared.services.broadcast_run import drive
+
+    return {"recipients": drive}
+
+
+def _to_one() -> Table:
+    from shared.services.broadcast_sending import send
+
+    return {"message": send}
+
+
 def _out_of_indoc() -> Table:
     from shared.services import leaving_indoc
 
@@ -130,6 +142,8 @@ TABLES: Mapping[str, Callable[[], Table]] = {
     "people": _people,
     "signal_room": _signal,
     "email": _mails,
+    "recipients": _recipients,
+    "message": _to_one,
 }
 
 

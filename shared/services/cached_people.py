@@ -33,15 +33,8 @@ async def everybody(
     ports: Ports, users: Users, bundles: Sequence[Bundle], where: Memberships, removing: Iterable[str]
 ) -> tuple[list[Person], int]:
     """Everybody whose Matrix id is known, and how many strangers were not looked for."""
-    begun, vouched = await _begun(ports, bundles), await _vouched(ports)
-    rows = list(users)
-    plain = [_plain(ports, users, row) for row in rows]
-    unclear = [
-        one.onboarding
-        for one in plain
-        if not one.matrix_id or vouched.get(one.onboarding, one.matrix_id) != one.matrix_id
-    ]
-    begun |= await _read(ports, [name for name in unclear if name not in begun])
+    plain = [plainly(ports, row, users.group_names(row)) for row in users]
+    begun, vouched = await _said(ports, plain, bundles)
 
     def named() -> list[Person]:
         found = [person_of(one, begun.get(one.onboarding), vouched.get(one.onboarding, "")) for one in plain]
@@ -54,12 +47,31 @@ async def everybody(
     return named() if renamed else people, max(0, len(strangers) - STRANGERS)
 
 
-def _plain(ports: Ports, users: Users, row: UserRow) -> Person:
-    """As the account alone says."""
+async def known(ports: Ports, plain: Sequence[Person], bundles: Sequence[Bundle] = ()) -> list[Person]:
+    """The same people, one for one, as their onboardings and what was vouched for have them; without a Matrix id where
+    nobody has said which one is theirs. Of the bundles given to them these alone are sure to be there."""
+    begun, vouched = await _said(ports, plain, bundles)
+    return [person_of(one, begun.get(one.onboarding), vouched.get(one.onboarding, "")) for one in plain]
+
+
+async def _said(
+    ports: Ports, plain: Sequence[Person], bundles: Sequence[Bundle]
+) -> tuple[dict[str, Onboarding], dict[str, str]]:
+    begun, vouched = await _begun(ports, bundles), await _vouched(ports)
+    unclear = [
+        one.onboarding
+        for one in plain
+        if not one.matrix_id or vouched.get(one.onboarding, one.matrix_id) != one.matrix_id
+    ]
+    return begun | await _read(ports, [name for name in unclear if name not in begun]), vouched
+
+
+def plainly(ports: Ports, row: UserRow, groups: Iterable[str]) -> Person:
+    """As the account alone says. `groups`: their names."""
     return Person(
         members.identify(row.username, ports.policy.domain, claimed=row.matrix_id).matrix_id,
         row.username,
-        frozenset((*users.group_names(row), *row.groups)),
+        frozenset((*groups, *row.groups)),
         active=row.active,
         onboarding=row.onboarding,
     )

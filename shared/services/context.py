@@ -45,7 +45,7 @@ class Policy(Struct, frozen=True):
     admin of the homeserver and members are joined at once. `protected`: Matrix ids that no plan removes. `bot`: its
     Matrix id. `proactive_a_day`: see `shared.services.limits`. `assistant`: None while there is none. `signal_room`:
     its management room with the Signal bridge, whose bot is `signal_bot`. `phone_region`: the country of a number
-    that names none."""
+    that names none. `message_notice`: what stands below each message that members get without having asked for it."""
 
     domain: str
     indoc: str = ""
@@ -76,6 +76,7 @@ class Policy(Struct, frozen=True):
     signal_room: str = ""
     signal_bot: str = ""
     phone_region: str = ""
+    message_notice: str = ""
 
     def sync_every(self, source: str) -> float:
         """Seconds from one sync of a source to the next."""
@@ -153,7 +154,8 @@ def whose(path: str) -> dict[str, str]:
     """What every line about a step or its parent says, by its path: the onboarding's or job's id, and the step's name.
     One query for that id is then a member's whole story."""
     collection, parent, *rest = path.split("/")
-    return {collection.removesuffix("s"): parent} | ({"step": rest[1]} if len(rest) > 1 else {})
+    name = "message_id" if collection == "messages" else collection.removesuffix("s")  # a line has a message of its own
+    return {name: parent} | ({"step": rest[1]} if len(rest) > 1 else {})
 
 
 def note(message: str, **fields: Any) -> None:

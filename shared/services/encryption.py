@@ -91,9 +91,10 @@ def _next_look(act: Act) -> datetime:
 
 
 class Letter(Record, frozen=True, kw_only=True):
-    """A sealed message. `got`: who was sent the key, those that came later with `since`; `missed`: who was not, and
-    why. The keys themselves are in `parts` documents below. `look_at`: when to look for devices that came later.
-    `step`: the path of the step whose message it is. `template`: which version of which template it was made from."""
+    """A sealed message. `matrix_id`: whom it is for, "" for everybody in the room. `got`: who was sent the key, those
+    that came later with `since`; `missed`: who was not, and why. The keys themselves are in `parts` documents below.
+    `look_at`: when to look for devices that came later. `step`: the path of the step whose message it is. `template`:
+    which version of which template it was made from."""
 
     id: str
     transaction: str
@@ -131,6 +132,8 @@ class Letter(Record, frozen=True, kw_only=True):
 
     def receipt(self, now: datetime) -> dict[str, Any]:
         """For the step: which devices can read it, and which cannot."""
+        if not self.matrix_id:
+            return self._receipt_of_a_room(now)
         mine = [device for device in self.got if device["user_id"] == self.matrix_id]
         words = f"readable on {len(mine)} device{'' if len(mine) == 1 else 's'}, {now:%H:%M} UTC"
         keep = ("device_id", "name", "verified")
@@ -142,6 +145,12 @@ class Letter(Record, frozen=True, kw_only=True):
             "others": len(self.got) - len(mine),
             "missed": missed[:50],
         } | ({"template": self.template} if self.template else {})
+
+    def _receipt_of_a_room(self, now: datetime) -> dict[str, Any]:
+        people = len({device["user_id"] for device in self.got})
+        words = f"readable on {len(self.got)} devices of {people} people, {now:%H:%M} UTC"
+        told = {"encrypted": True, "readable": words, "others": len(self.got)}
+        return told | ({"template": self.template} if self.template else {})
 
 
 async def say_sealed(
@@ -201,9 +210,12 @@ async def _sealed(
 ) -> tuple[Letter, Sequence[Data]]:
     ports, keys, sealer = act.ports, await act.ports.keys(), await act.ports.sealer()
     there = people if people is not None else await keys.members(room_id)
-    claimed, missed = await claim(keys, sealer, sorted({*there, act.matrix_id}))
-    if not any(device.user_id == act.matrix_id for device in claimed):
+    claimed, missed = await claim(keys, sealer, sorted({*there, act.matrix_id} - {""}))
+    if act.matrix_id and not any(device.user_id == act.matrix_id for device in claimed):
         raise no_device(act.matrix_id, missed)
+    if not claimed:
+        cause = "nobody in this room has a device that a message could be encrypted for"
+        raise Refused(cause, "Retry once somebody there has logged in.", "NO_DEVICE")
     made = sealer.seal(room_id, "m.room.message", content, claimed)
     parts = _parts(made)
     letter = Letter(
@@ -218,7 +230,7 @@ async def _sealed(
         created_at=ports.now(),
         got=tuple(asdict(device) for device in claimed),
         missed=tuple(asdict(item) for item in missed),
-        look_at=ports.now() + FIRST_LOOK,
+        look_at=ports.now() + FIRST_LOOK if act.matrix_id else None,
         step=act.step.path,
         template=str(content.get(TEMPLATE, "")),
     )

@@ -19,7 +19,7 @@ from shared.services.breakers import NAMES
 from shared.services.context import Ports
 
 STATES = ("running", "waiting", "held", "done", "failed")
-REASONS = ("person", "indoc", "device", "join", "room", "target", "limit", *NAMES)
+REASONS = ("person", "indoc", "device", "join", "room", "target", "limit", "paused", *NAMES)
 SERIES_DAYS = 30
 LATEST = 500
 """Onboardings that are looked at for how long they took, and failed steps for their causes: at most so many of each."""

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from shared.bounded import each
 from shared.domain.audit import audit
+from shared.domain.broadcasts import message_id
 from shared.domain.errors import Conflict, NotFound
 from shared.domain.jobs import Job
 from shared.domain.onboarding import Step, again, derived_state
@@ -14,7 +15,7 @@ from shared.ports import Op, Query, Write
 from shared.repositories import JOBS, PLANS, Stored, audit_write, steps_of
 from shared.services import bulk_lines
 from shared.services.context import Actor, Ports
-from shared.services.jobs import JobView
+from shared.services.jobs import JobView, view
 from shared.services.tasks import again_when_outpaced, enqueue
 
 MOST_PARTS = 200
@@ -26,14 +27,26 @@ async def retry(ports: Ports, actor: Actor, job_id: str, names: Sequence[str], *
     and of one that an act on many has made: then that it belongs to counts anew. Raises `NotFound`, and `Conflict` for
     a plan that was undone since."""
     job = (await JOBS.get(ports.documents, job_id)).record
+    if job.kind == "message":
+        return await _message(ports, actor, job, names, dry_run=dry_run)
     await _not_undone(ports, job)
     if job.kind in ("plan", "undo") and not dry_run:
         failed = await _failed_parts(ports, job)
         await each(failed, lambda part: anew(ports, actor, part.id))
-    view = await _again(ports, actor, job_id, names, dry_run=dry_run)
+    found = await _again(ports, actor, job_id, names, dry_run=dry_run)
     if job.part_of and not dry_run:
         await _again(ports, actor, job.part_of, (), part=job)
-    return view
+    return found
+
+
+async def _message(ports: Ports, actor: Actor, job: Job, names: Sequence[str], *, dry_run: bool) -> JobView:
+    """Its recipients are steps of the message, which knows how they are tried again."""
+    from shared.services.broadcast_acts import act_on
+
+    found = await view(ports, job.id)
+    _known(names, [step.name for step in found.steps])
+    await act_on(ports, actor, message_id(job.id), "retry", dry_run=dry_run)
+    return await view(ports, job.id)
 
 
 async def anew(ports: Ports, actor: Actor, job_id: str) -> JobView:
@@ -63,7 +76,7 @@ async def _again(
     async def attempt() -> JobView:
         stored, now = await JOBS.get(ports.documents, job_id), ports.now()
         steps = await steps_of(ports.documents, stored.path)
-        _known(names, steps)
+        _known(names, [step.record.name for step in steps])
         changed = [(step, _of_part(step.record, part, names, now)) for step in steps]
         moved = [(step, record) for step, record in changed if step.record != record]
         records = [record for _, record in changed]
@@ -77,8 +90,8 @@ async def _again(
     return await again_when_outpaced(attempt)
 
 
-def _known(names: Sequence[str], steps: Sequence[Stored[Step]]) -> None:
-    missing = set(names) - {step.record.name for step in steps}
+def _known(names: Sequence[str], steps: Sequence[str]) -> None:
+    missing = set(names) - set(steps)
     if missing:
         raise NotFound(f"this job has no step {min(missing)!r}", "GET it to see its steps.")
 

@@ -21,7 +21,7 @@ from shared.services.context import Ports, log, note, whose
 from shared.services.encryption import ENCRYPTED, Letter
 from shared.services.messaging import DirectRoom
 from shared.services.position import reads_since
-from shared.services.tasks import change_parent, enqueue
+from shared.services.tasks import change_parent, enqueue, going_on
 
 SHARED_FOR = timedelta(days=7)
 LOOK_EVERY = (timedelta(minutes=1), timedelta(minutes=30), timedelta(hours=6))
@@ -39,16 +39,20 @@ async def first_devices(ports: Ports) -> int:
     tried in vain, and recorded, at each sweep."""
     started = 0
     async for waiting, owners in waiting_for(ports, "device"):
-        have = await _devices_of(ports, {owner["matrix_id"] for owner in owners.values()})
+        have = await _devices_of(ports, {_whose(stored.record, owners) for stored in waiting} - {""})
         ready = [
             stored
             for stored in waiting
             if stored.record.due_at is None
-            or have.get(owners.get(stored.record.parent, {}).get("matrix_id", ""), set())
-            - set(stored.record.code.split("|"))
+            or have.get(_whose(stored.record, owners), set()) - set(stored.record.code.split("|"))
         ]
         started += await start(ports, ready, ports.now())
     return started
+
+
+def _whose(step: Step, owners: Owners) -> str:
+    """The Matrix id that it concerns."""
+    return step.matrix_id or str(owners.get(step.parent, {}).get("matrix_id", ""))
 
 
 async def _devices_of(ports: Ports, people: set[str]) -> dict[str, set[str]]:
@@ -64,16 +68,17 @@ async def _devices_of(ports: Ports, people: set[str]) -> dict[str, set[str]]:
 
 
 async def joins(ports: Ports) -> int:
-    """Welcomes that wait until the member has joined the direct room: seconds after the join, as the reader has seen
-    it. Only where it may have missed one, and for a while, the homeserver is asked for each; beyond that, each step
-    looks by itself, slowly."""
+    """Welcomes and messages that wait until the member has joined the direct room: seconds after the join, as the
+    reader has seen it. Only where it may have missed one, and for a while, the homeserver is asked for each; beyond
+    that, each step looks by itself, slowly."""
     started = 0
     async for waiting, owners in waiting_for(ports, "join"):
-        rooms, reads = await _direct_rooms(ports, owners), await reads_since(ports)
+        people = {_whose(stored.record, owners) for stored in waiting} - {""}
+        rooms, reads = await _direct_rooms(ports, people), await reads_since(ports)
         ready: list[Stored[Step]] = []
         for stored in waiting:
             owner = owners.get(stored.record.parent)
-            room = rooms.get(owner["matrix_id"]) if owner else None
+            room = rooms.get(_whose(stored.record, owners))
             if owner is None or room is None:
                 continue
             missable = reads is None or owner["created_at"] < reads
@@ -84,9 +89,9 @@ async def joins(ports: Ports) -> int:
     return started
 
 
-async def _direct_rooms(ports: Ports, owners: Owners) -> dict[str, DirectRoom]:
+async def _direct_rooms(ports: Ports, people: set[str]) -> dict[str, DirectRoom]:
     """By member, all of them in one round trip."""
-    paths = sorted({ids.direct_path(owner["matrix_id"]) for owner in owners.values()})
+    paths = sorted({ids.direct_path(person) for person in people})
     found = await ports.documents.get_many(paths) if paths else []
     rooms = [DirectRoom.of(document.data) for document in found if document]
     return {room.matrix_id: room for room in rooms}
@@ -121,7 +126,7 @@ async def start(ports: Ports, steps: Sequence[Stored[Step]], at: datetime) -> in
             await ports.documents.write(stored.replaced(scheduled))
         except Outpaced:
             continue  # it is on its way already
-        await change_parent(ports, scheduled.parent, lambda record: record.but(state="running", finished_at=None))
+        await change_parent(ports, scheduled.parent, going_on)
         note("sweep: a step goes on", **whose(scheduled.path), waited_for=stored.record.waits_for)
         started.append(scheduled)
     await enqueue(ports, started)

@@ -13,8 +13,10 @@ The limiter of callers is `shared.services.permits`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
+from shared.bounded import each
 from shared.domain import limits
 from shared.domain.limits import Proactive
 from shared.ports import Create, Replace
@@ -24,6 +26,8 @@ from shared.services.tasks import again_when_outpaced
 
 LIMIT = "limit"
 """What a step waits for, see `Step.waits_for`."""
+TOGETHER = 200
+"""Documents in one round trip."""
 
 
 async def limited(act: Act) -> Waits | None:
@@ -72,3 +76,16 @@ def waits_for_limit(ports: Ports, until: datetime) -> Waits:
         else "Set MAX_PROACTIVE_MESSAGES_PER_DAY to 1 or more, and it goes on the day after; or cancel or skip it."
     )
     return Waits(LIMIT, cause, fix, until)
+
+
+async def at_their_limit(ports: Ports, people: Sequence[str]) -> set[str]:
+    """Of these Matrix ids those for whom there is no more today; nothing is taken. 200 of them in a round trip."""
+    most, day = ports.policy.proactive_a_day, limits.day_of(ports.now())
+    chunks = [people[at : at + TOGETHER] for at in range(0, len(people), TOGETHER)]
+
+    async def of(chunk: Sequence[str]) -> list[str]:
+        found = await ports.documents.get_many([limits.proactive_path(person, day) for person in chunk])
+        had = [len(Proactive.of(document.data).taken) if document else 0 for document in found]
+        return [person for person, count in zip(chunk, had, strict=True) if count >= most]
+
+    return {person for found in await each(chunks, of) for person in found}

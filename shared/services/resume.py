@@ -36,7 +36,7 @@ from shared.services.context import Actor, Ports, log, note, whose
 from shared.services.enroll import Start, begin
 from shared.services.messaging import DirectRoom
 from shared.services.stopping import was_offboarded
-from shared.services.tasks import PARENTS, change_parent, enqueue, restate
+from shared.services.tasks import SETTLED, change_parent, enqueue, going_on, restate
 
 LEASE = "leases/resume_onboardings"
 LEASE_FOR = timedelta(minutes=4)
@@ -152,7 +152,7 @@ async def _again(ports: Ports, stored: Stored[Step]) -> int:
         return 0
     scheduled = step.scheduled(now)
     if step.state not in OPEN:
-        await _running_again(ports, step.parent)
+        await change_parent(ports, step.parent, going_on)
     try:
         [version] = await ports.documents.write(stored.replaced(scheduled))
     except Outpaced:
@@ -184,18 +184,10 @@ def _patience(step: Step) -> timedelta:
     return OVERDUE * (1 << min(step.generation, 4))
 
 
-async def _running_again(ports: Ports, parent: str) -> None:
-    def change(record: Any) -> Any:
-        held = getattr(record, "hold", "") == "pending"
-        return record.but(state="held" if held else "running", finished_at=None)
-
-    await change_parent(ports, parent, change)
-
-
 async def unsettled(ports: Ports) -> int:
     """Onboardings and jobs whose last step was recorded by somebody who did not live to say so."""
     each, before = _Each(), ports.now() - OVERDUE
-    for collection, (state, witnesses) in itertools.product(PARENTS, WITNESSES.items()):
+    for collection, (state, witnesses) in itertools.product(SETTLED, WITNESSES.items()):
         where: Any = [("state", "==", state), ("created_at", "<", before)]
         page = await ports.documents.query(Query(collection, where, "-created_at", PER_RUN))
         for item in page.items:

@@ -14,6 +14,7 @@ from msgspec import Struct, field, structs
 
 from shared.domain import ids, pace
 from shared.domain.audit import Audit, audit
+from shared.domain.broadcasts import Message
 from shared.domain.errors import (
     Conflict,
     Invalid,
@@ -40,11 +41,26 @@ TRANSACTIONS_HOLD = timedelta(hours=12)
 """Synapse de-duplicates a transaction id for 24 h; half of that is safe."""
 LIMITED = "M_LIMIT_EXCEEDED"
 SENDS = (
-    "indoc_farewell", "hello", "welcome", "sponsor_note", "removal_message", "indoc_nudge", "answer", "template_test",
-)  # fmt: skip
+    "indoc_farewell",
+    "hello",
+    "welcome",
+    "sponsor_note",
+    "removal_message",
+    "indoc_nudge",
+    "answer",
+    "message",
+    "template_test",
+)
 """Kinds that send a message: which device it is sent from is committed first."""
 MAILS = ("email",)
 """Kinds that send an e-mail: that it is begun is committed first, since a mail server cannot be asked afterwards."""
+PACED = ("room", "message")
+"""Kinds of which many are under way at once: after a 429 each has its own place in one row (`shared.domain.pace`)."""
+
+LIMITS = {
+    "room": "limits how fast one member may be invited; this room's turn",
+    "message": "limits how fast the bot may write; the turn of this one",
+}
 
 
 class Done(Struct, frozen=True):
@@ -123,7 +139,7 @@ async def run_step(ports: Ports, parent: str, name: str, generation: int | None,
         raise Claimed(f"{parent}/{name} is being done by another task", "Nothing to do: it is tried again.")
     if found.breaker:
         return await _wait_for_neighbour(ports, found, found.breaker)
-    if step.kind == "room" and step.code != LIMITED and pace.is_paced(found.parent, ports.now()):
+    if _queues_up(found, ports.now()):
         return await _queue_up(ports, found, 0.0)
     try:
         device = (await (await ports.chat()).whoami()).device_id if step.kind in SENDS else ""
@@ -135,6 +151,13 @@ async def run_step(ports: Ports, parent: str, name: str, generation: int | None,
         return await _act(ports, found, actions[step.kind], act)
     finally:
         ports.under_way.discard(step.path)
+
+
+def _queues_up(found: _Found, now: datetime) -> bool:
+    """Whether its turn has not come yet. Of a message that does not go on there are no turns to wait for."""
+    step, parent = found.step.record, found.parent
+    goes_on = not isinstance(parent, Message) or parent.state == "running"
+    return step.kind in PACED and step.code != LIMITED and goes_on and pace.is_paced(parent, now)
 
 
 class _Found(Struct, frozen=True):
@@ -302,15 +325,11 @@ async def _queue_up(ports: Ports, found: _Found, retry_after: float) -> str:
         places.append(place)
         return paced
 
-    if step.kind == "room":
+    if step.kind in PACED:
         await change_parent(ports, step.parent, take)
     else:
         places.append(ports.now() + timedelta(seconds=retry_after * pace.MARGIN))
-    limit = (
-        "limits how fast one member may be invited; this room's turn"
-        if step.kind == "room"
-        else "asks for a pause; the next try"
-    )
+    limit = LIMITS.get(step.kind, "asks for a pause; the next try")
     cause = f"the homeserver {limit} is at {places[-1]:%H:%M:%S} UTC"
     fix = "Nothing to do. To lift the limit for the bot, see the self-check."
     queued = step.scheduled(places[-1]).but(code=LIMITED, cause=cause, fix=fix, updated_at=ports.now())

@@ -18,8 +18,8 @@ from shared.services.tasks import again_when_outpaced, restate
 STAYS = ("deactivate", "invitation")
 """Steps that take something away go on."""
 REASON = "off-boarded"
-BRINGING = ("room", "level", "answer")
-"""Kinds of steps of a job that give something, or say it; what takes something away goes on."""
+BRINGING = ("room", "level", "answer", "message")
+"""Kinds of steps of a job or a message that give something, or say it; what takes something away goes on."""
 
 
 def open_steps(steps: Sequence[Step]) -> list[Step]:

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from shared import logs
 from shared.domain import ids
+from shared.domain.broadcasts import Message
 from shared.domain.errors import MusterError, NotFound, Outpaced
 from shared.domain.indoc import Stay
 from shared.domain.jobs import Job
@@ -18,12 +19,15 @@ from shared.repositories import Stored, steps_of
 from shared.services.context import Ports, log
 
 T = TypeVar("T")
-Parent = Onboarding | Job | Stay
-PARENTS: dict[str, tuple[str, type[Onboarding] | type[Job] | type[Stay]]] = {
+Parent = Onboarding | Job | Stay | Message
+PARENTS: dict[str, tuple[str, type[Onboarding] | type[Job] | type[Stay] | type[Message]]] = {
     "onboardings": ("onboarding", Onboarding),
     "jobs": ("job", Job),
     "indoc": ("indoc", Stay),
+    "messages": ("message", Message),
 }
+SETTLED = ("onboardings", "jobs", "indoc")
+"""Whose state is what their steps add up to. A message has thousands of steps, and its job says how it stands."""
 
 
 def task_for(step: Step) -> Task:
@@ -81,15 +85,29 @@ async def settle(ports: Ports, path: str) -> None:
     """Once no step is open any more, writes what they add up to. Whoever commits the last step
     sees all the others, so one of several that end at once always does it. A step that this process
     is doing just now is open, and settles in its turn: then there is no need to look."""
-    if any(step.startswith(f"{path}/") for step in ports.under_way):
+    if any(step.startswith(f"{path}/") for step in ports.under_way) or not _is_settled(path):
         return
     still_open = await ports.documents.query(Query(f"{path}/steps", [("state", "in", list(OPEN))], limit=1))
     if not still_open.items:
         await restate(ports, path)
 
 
+def _is_settled(path: str) -> bool:
+    return path.partition("/")[0] in SETTLED
+
+
+def going_on(parent: Parent) -> Parent:
+    """As it is once one of its steps begins anew."""
+    if isinstance(parent, Message):
+        return parent
+    held = getattr(parent, "hold", "") == "pending"
+    return parent.but(state="held" if held else "running", finished_at=None)
+
+
 async def restate(ports: Ports, path: str) -> None:
     """The parent is read before its steps: whoever changes both meanwhile makes this one begin anew."""
+    if not _is_settled(path):
+        return
 
     async def attempt() -> None:
         stored = parent_of(await ports.documents.get(path), path)

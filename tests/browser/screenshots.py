@@ -42,6 +42,8 @@ VIEWS = {
     "template": ("#/templates/welcome", "A name from right to left"),
     "settings": ("#/settings", "AUTHENTIK_URL"),
     "self-check": ("#/self-check", "Looked"),
+    "messages": ("#/messages", "Nothing has been written yet"),
+    "message-new": ("#/messages/new", "Write something"),
     "audit": ("#/audit", "The API key local made"),
     "imports": ("#/imports", "Nothing has been imported yet"),
 }

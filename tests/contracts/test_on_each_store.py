@@ -10,9 +10,14 @@ import pytest
 
 from functions.admin import MAX_FILE
 from functions.admin.import_fields import read
-from shared.domain.errors import TooMany
+from shared.domain.broadcasts import MOST as MOST_RECIPIENTS
+from shared.domain.errors import Refused, TooMany
 from shared.domain.imports import MAX_LINES
-from shared.services import imports
+from shared.ports import Query
+from shared.repositories import MESSAGES
+from shared.services import broadcasts, imports
+from shared.services.broadcast_choice import To
+from shared.services.broadcast_run import counted
 from shared.services.imports import Wanted
 from shared.services.limits import proactive
 from shared.settings import Settings
@@ -45,6 +50,39 @@ async def test_as_large_as_may_be(store: Store, lines: int, text: int) -> None:
     assert await made.once(made.due("lines")) == "scheduled"
     counts = (await imports.table(made, started.imported.id, 1)).imported.counts
     assert counts == {"created": 200, "pending": lines - 200}
+
+
+# ------------------------------------------------------------------ a message to many
+
+
+async def test_a_message_stops_however_many_try_at_once(store: Store) -> None:
+    """Sixteen tasks side by side, all of which fail: every failure is counted, no try begins once 20 are recorded, and
+    it stops once; the largest one that there may be is stored at once."""
+    made = World(_now=store.clock())
+    made.documents = store.connect()  # type: ignore[assignment]
+    everybody = tuple(f"@m{number}:elsewhere.test" for number in range(MOST_RECIPIENTS))
+    wanted = broadcasts.Wanted(To("people", names=everybody), "Hello", expected=len(everybody))
+    assert (await broadcasts.start(made, ADMIN, wanted)).sends == MOST_RECIPIENTS
+    few = broadcasts.Wanted(To("people", names=everybody[:60]), "Hello", expected=60)
+    started = await broadcasts.start(made, ADMIN, few)
+    job = next(task for task in made.queue.tasks.values() if task.payload.get("job") == started.message.job)
+    await made.deliver(job)
+    tasks = iter([task for task in made.queue.tasks.values() if task.entry_point == "send_message"])
+    made.homeserver.fail_next(Refused("you are not welcome"), times=60, method="create_direct_room")
+
+    async def work_off() -> None:
+        for task in tasks:
+            await made.deliver(task)
+
+    await asyncio.gather(*(work_off() for _ in range(CALLERS)))
+    counts = await counted(made, started.message.id)
+    assert 20 <= counts["failed"] < 20 + CALLERS
+    assert counts["failed"] + counts["waiting"] == 60
+    assert len(made.homeserver.called("create_direct_room")) == counts["failed"]
+    stopped = (await MESSAGES.get(made.documents, started.message.id)).record
+    assert stopped.state == "stopped"
+    said = await made.documents.query(Query("audit", [("action", "==", "message.stop")]))
+    assert len(said.items) == 1
 
 
 # ------------------------------------------------------------------ limits

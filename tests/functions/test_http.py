@@ -37,6 +37,7 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "remove_from_room": ("tasks", "onboarding", "matrix"),
     "set_power_level": ("tasks", "onboarding", "matrix"),
     "apply_plan": ("tasks", "onboarding", "matrix"),
+    "send_message": ("tasks", "onboarding", "matrix"),
     "update_account": ("tasks", "onboarding", "authentik"),
     "resume_onboardings": ("tasks", "onboarding", "authentik", "matrix"),
     "sync_directory": ("tasks", "onboarding", "authentik", "matrix"),

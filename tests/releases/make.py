@@ -28,6 +28,7 @@ from shared.services import (
     answers,
     assistant,
     breakers,
+    broadcasts,
     bulk,
     bundles,
     categories,
@@ -55,6 +56,8 @@ from shared.services import (
     template_edits,
     template_trials,
 )
+from shared.services.broadcast_acts import act_on
+from shared.services.broadcast_choice import To
 from shared.services.context import Terms
 from shared.services.removals import Words
 from shared.services.resume import LEASE, LEASE_FOR
@@ -241,6 +244,16 @@ async def worded(world: World) -> None:
     )
 
 
+async def broadcast(world: World) -> None:
+    """Written to two, of whom one has it and one waits for a device; another is paused before anybody has it."""
+    to = To("people", names=(f"@ada:{DOMAIN}", f"@bob:{DOMAIN}"))
+    await broadcasts.start(world, ADMIN, broadcasts.Wanted(to, "Dear {display_name}, the party is on Sunday."))
+    await world.live(hours=1)
+    second = await broadcasts.start(world, ADMIN, broadcasts.Wanted(to, "Bring cake."))
+    await act_on(world, ADMIN, second.message.id, "pause")
+    await world.work()
+
+
 async def cached(world: World) -> None:
     """Both sources synced, and a change that a light sync is asked for."""
     for source in SOURCES:
@@ -271,6 +284,7 @@ STORIES: tuple[Callable[[World], Awaitable[None]], ...] = (
     shown_out,
     worded,
     on_signal,
+    broadcast,
     an_outage,
     cached,
     suggested,

@@ -19,6 +19,7 @@ from functions.tasks import parse
 from main import ENTRY_POINTS
 from shared.adapters.olm import Sealer
 from shared.domain.audit import Audit
+from shared.domain.broadcasts import Message
 from shared.domain.bulk import Bulk
 from shared.domain.bundles import Bundle
 from shared.domain.categories import Category
@@ -64,10 +65,11 @@ RECORDS: dict[str, type[Record]] = {
     r"indoc/[^/]+": Stay,
     r"indoc_pauses/[^/]+": Pause,
     r"removal_reasons/[^/]+": RemovalReason,
-    r"(onboardings|jobs|indoc)/[^/]+/steps/[^/]+": Step,
+    r"(onboardings|jobs|indoc|messages)/[^/]+/steps/[^/]+": Step,
     r"imports/[^/]+": Import,
-    r"(imports|bulks)/[^/]+/lines/[^/]+": Part,
+    r"(imports|bulks|messages)/[^/]+/lines/[^/]+": Part,
     r"bulks/[^/]+": Bulk,
+    r"messages/[^/]+": Message,
     r"audit/[^/]+": Audit,
     r"categories/[^/]+": Category,
     r"sponsor_pauses/[^/]+": SponsorPause,

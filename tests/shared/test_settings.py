@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from shared.domain.errors import Misconfigured
-from shared.settings import BY_NAME, MAIL, SETTINGS, Settings
+from shared.settings import BY_NAME, SETTINGS, TOGETHER, Settings
 
 COMPLETE = {
     "AUTHENTIK_URL": "https://auth.example.test/",
@@ -175,15 +175,15 @@ def test_every_setting_says_what_it_is_for() -> None:
     assert len(BY_NAME) == len(SETTINGS)
 
 
-@pytest.mark.parametrize("missing", MAIL)
+@pytest.mark.parametrize("missing", TOGETHER["mail"])
 def test_e_mail_by_half_is_off(missing: str) -> None:
     """None of it: off, and well. All: on. All but one: off, and that one is named, with no value."""
     whole = {"SMTP_HOST": "smtp.test", "SMTP_USERNAME": "u", "SMTP_PASSWORD": "s3cret", "SMTP_FROM": "Muster <m@x.org>"}
-    assert (Settings({}).mails, Settings({}).problems("mail")) == (False, [])
-    assert (Settings(whole).mails, Settings(whole).problems("mail")) == (True, [])
+    assert (Settings({}).has("mail"), Settings({}).problems("mail")) == (False, [])
+    assert (Settings(whole).has("mail"), Settings(whole).problems("mail")) == (True, [])
     half = Settings({name: value for name, value in whole.items() if name != missing})
     [problem] = half.problems("mail")
-    assert (half.mails, problem.startswith(f"{missing} is not set"), "s3cret" in problem) == (False, True, False)
+    assert (half.has("mail"), problem.startswith(f"{missing} is not set"), "s3cret" in problem) == (False, True, False)
 
 
 @pytest.mark.parametrize(

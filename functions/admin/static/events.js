@@ -1,4 +1,4 @@
-// Follows an onboarding or a job while it moves: by Server-Sent Events, read with fetch, since EventSource could only put a token
+// Follows an onboarding, a job or a message while it moves: by Server-Sent Events, read with fetch, since EventSource could only put a token
 // into the address; where no stream comes through, by asking now and then.
 import { get, open, Problem } from "./api.js";
 
@@ -147,9 +147,9 @@ async function asked(about) {
 
 const ENDED = ["done", "skipped", "failed"];
 const parts = (found) => found.items || Object.values(found.steps || {});
-const moves = (found) => parts(found).some((each) => ["running", "scheduled"].includes(each.state));
+const moves = (found) => ("over" in found ? found.state === "running" : false) || parts(found).some((each) => ["running", "scheduled"].includes(each.state));
 // As the server decides it (shared/services/watching.py).
-const isOver = (found) => (found.items ? found.items.every((each) => ENDED.includes(each.state)) : found.state === "done");
+const isOver = (found) => found.over ?? (found.items ? found.items.every((each) => ENDED.includes(each.state)) : found.state === "done");
 
 // ---- waiting
 

@@ -22,6 +22,7 @@ export function jobTitle(job) {
     case "plan": return "Apply a plan";
     case "undo": return "Take a plan back";
     case "email": return job.target.startsWith("inv_") ? "Send an invite by e-mail" : `Send ${job.target} a recovery link by e-mail`;
+    case "message": return capital(job.reason);
     case "import": return `Import ${job.reason}`;
     default: return capital(job.reason || job.kind);
   }
@@ -174,6 +175,7 @@ function keep(list, shown, draw) {
 const who = (item, job, about) => {
   if (item.pk) return h("a", { href: `#/people/${item.pk}` }, item.name || item.username || `account ${item.pk}`);
   if (item.kind === "email") return item.name;
+  if (item.kind === "recipients") return h("a", { href: `#/messages/${job.id.replace(/^job_/, "msg_")}` }, "The message, and who got it");
   if (item.kind === "import") return h("a", { href: `#/imports/${job.id}` }, "The lines of the import");
   if (item.kind === "spread") return `Part ${Number(item.step.split(":")[1]) + 1} of the plan`;
   const what = item.room ? about.name(item.room) : capital(kindInWords(item.kind));

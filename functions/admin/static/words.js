@@ -43,6 +43,7 @@ export const WAITS = {
   target: "a room of theirs",
   limit: "a day on which they got fewer messages",
   bridge: "the bridge to answer",
+  paused: "the message to be resumed",
   matrix: "Matrix, which is down",
   authentik: "Authentik, which is down",
 };

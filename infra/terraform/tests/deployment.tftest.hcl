@@ -74,6 +74,7 @@ run "everything" {
     protected_members        = ["@ada:example.org"]
     welcome_delay_seconds    = 7
     notice_without_device    = true
+    matrix_message_notice    = "You get this as a member."
     recommend_min_score      = 30
     recommend_max_score      = 90
     smtp_host                = "smtp.example.org"

@@ -59,6 +59,7 @@ LISTS = [
     "/api/indoc",
     "/api/categories",
     "/api/imports",
+    "/api/messages",
 ]
 ODD_BODIES: dict[str, bytes] = {
     "nothing": b"",
@@ -185,6 +186,15 @@ KNOWN: dict[str, set[str]] = {
     "/api/jobs": {"GET"},
     "/api/assistant": {"GET"},
     "/api/assistant/suggest": {"POST"},
+    "/api/messages": {"GET", "POST"},
+    "/api/messages/msg_x": {"GET"},
+    "/api/messages/msg_x/events": {"GET"},
+    "/api/messages/msg_x/items": {"GET"},
+    "/api/messages/msg_x/report.csv": {"GET"},
+    "/api/messages/msg_x/pause": {"POST"},
+    "/api/messages/msg_x/resume": {"POST"},
+    "/api/messages/msg_x/cancel": {"POST"},
+    "/api/messages/msg_x/retry": {"POST"},
     "/api/rooms/recommend": {"POST"},
     "/api/categories": {"GET", "POST"},
     "/api/categories/cat_x": {"GET", "PUT", "DELETE"},

@@ -13,6 +13,7 @@ from tests.functions.tokens import CLIENT_ID, Issuer, forged, without_signature
 
 PARAMETERS = {"invite_id": "inv_x", "pk": "1", "onboarding_id": "ob_x", "matrix_id": "@a:b.test", "job_id": "job_x"}
 PARAMETERS |= {"reason_id": "rules", "import_id": "imp_x", "category_id": "cat_x", "what": "invites"}
+PARAMETERS |= {"template_id": "hello", "number": "1", "message_id": "msg_x"}
 PARAMETERS |= {"bundle_id": "bundle_x", "plan_id": "plan_x", "room_id": "!x:b.test"}
 EXPIRED = 1_600_000_000
 STRANGERS: dict[str, Callable[[Issuer], str]] = {

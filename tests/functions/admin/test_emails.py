@@ -96,7 +96,7 @@ async def test_half_configured(service: Service) -> None:
     service.env |= {"SMTP_HOST": "smtp.example.test", "SMTP_USERNAME": "muster", "SMTP_FROM": "m@example.test"}
     items = (await service.api("GET", "/api/settings")).json()["items"]
     [wrong] = [item for item in items if not item["ok"]]
-    assert (wrong["name"], wrong["secret"], "SMTP_HOST is" in wrong["problem"]) == ("SMTP_PASSWORD", True, True)
+    assert (wrong["name"], wrong["secret"], "e-mail is off" in wrong["problem"]) == ("SMTP_PASSWORD", True, True)
     checks = (await service.api("GET", "/api/self-check")).json()["items"]
     assert ["SMTP_PASSWORD is not set" in check["detail"] for check in checks if check["name"] == "settings"] == [True]
     assert ["off" in check["detail"] for check in checks if check["name"] == "mail server"] == [True]

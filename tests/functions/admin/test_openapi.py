@@ -65,6 +65,16 @@ POST /api/bundles
 GET /api/bundles/{bundle_id}
 PUT /api/bundles/{bundle_id}
 DELETE /api/bundles/{bundle_id}
+GET /api/messages
+POST /api/messages
+GET /api/messages/{message_id}
+GET /api/messages/{message_id}/events
+GET /api/messages/{message_id}/items
+GET /api/messages/{message_id}/report.csv
+POST /api/messages/{message_id}/pause
+POST /api/messages/{message_id}/resume
+POST /api/messages/{message_id}/cancel
+POST /api/messages/{message_id}/retry
 GET /api/plans
 POST /api/plans
 GET /api/plans/{plan_id}
@@ -209,6 +219,7 @@ MAKING = (
     "POST /api/rooms/remove",
     "POST /api/members/{matrix_id}/conversation",
     "POST /api/templates/{template_id}/send",
+    "POST /api/messages",
 )
 
 
@@ -225,6 +236,7 @@ def test_every_route_of_the_contract_is_there() -> None:
     assert set(CONTRACT) <= set(operations())
     sample = {"invite_id": "inv_x", "pk": "2", "onboarding_id": "ob_x", "matrix_id": "@a:b.test", "job_id": "job_x"}
     sample |= {"import_id": "imp_x", "what": "invites", "bundle_id": "bundle_x", "plan_id": "plan_x"}
+    sample["message_id"] = "msg_x"
     sample |= {"category_id": "cat_x", "template_id": "hello", "number": "1"}
     sample |= {"reason_id": "rules", "room_id": "!a:b.test"}
     known = {f"{method} {path}" for path, methods in KNOWN.items() for method in methods}
@@ -237,7 +249,12 @@ def test_every_field_of_the_contract_is_there(model: str) -> None:
     assert set(FIELDS[model].split()) <= set(DOCUMENT["components"]["schemas"][model]["properties"])
 
 
-ASKING = ("POST /api/rooms/recommend", "POST /api/templates/lint", "POST /api/templates/preview")
+ASKING = (
+    "POST /api/rooms/recommend",
+    "POST /api/templates/lint",
+    "POST /api/templates/preview",
+    "POST /api/assistant/suggest",
+)
 """What is asked with a body, and changes nothing."""
 
 

@@ -133,7 +133,7 @@ async def test_the_last_step_was_recorded_and_nobody_said_so() -> None:
     world, onboarding = await begun(0)
     await world.work()
     world.pause(seconds=5)
-    world.documents.fail_at(3, Killed())  # the claim, the outcome, and what they add up to
+    world.documents.fail_at(4, Killed())  # the claim, the record of the message, the outcome, and what they add up to
     with pytest.raises(Killed):
         await world.once(world.due("welcome"))
     view = await world.view(onboarding)

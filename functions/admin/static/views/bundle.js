@@ -2,6 +2,7 @@
 import { del, get, post, put } from "../api.js";
 import { button, drafts, field, fill, h, keyed, mark, once, refused, say } from "../dom.js";
 import { groupPicker, membersPicker } from "../grants.js";
+import { writeTo } from "../messages.js";
 import { namer, picker } from "../rooms.js";
 import { when } from "../words.js";
 
@@ -18,7 +19,7 @@ export async function show(place, { id, signal }) {
 
 function draw(place, about) {
   const { known } = about;
-  fill(place, h("div", { class: "head" }, h("h1", { tabindex: "-1" }, known ? known.name : "Make a bundle"), known && h("a", { class: "button", href: `#/plans?bundle=${encodeURIComponent(known.id)}` }, "Plan with it")),
+  fill(place, h("div", { class: "head" }, h("h1", { tabindex: "-1" }, known ? known.name : "Make a bundle"), known && h("span", { class: "actions" }, h("a", { class: "button", href: writeTo({ bundle: known.id }) }, "Write to them"), h("a", { class: "button", href: `#/plans?bundle=${encodeURIComponent(known.id)}` }, "Plan with it"))),
     form(place, about),
     known && deleting(about),
     known && h("p", { class: "quiet" }, "Changed ", when(known.changed_at), ` by ${known.changed_by}.`),

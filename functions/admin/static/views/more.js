@@ -3,6 +3,7 @@ import { fill, h } from "../dom.js";
 
 const PARTS = [
   ["#/onboardings", "Members on their way", "Everybody who is being brought in, step by step."],
+  ["#/messages", "Messages", "Write to people or rooms; who got it, and who did not."],
   ["#/bundles", "Bundles", "Named sets of rooms and groups, for invites and members."],
   ["#/templates", "Templates", "What the bot and the mails say, word by word."],
   ["#/plans", "Plans", "What would change so that everybody is where their bundles say."],

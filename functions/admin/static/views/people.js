@@ -3,6 +3,7 @@ import { bulkPanel } from "../bulk.js";
 import { button, chip, field, fill, h, later, once, uid } from "../dom.js";
 import { save } from "../files.js";
 import { chooser, paged } from "../lists.js";
+import { writeTo } from "../messages.js";
 import { plural, when } from "../words.js";
 
 const ACTIVE = [["", "Everybody"], ["true", "Active"], ["false", "Deactivated"]];
@@ -28,7 +29,8 @@ export async function show(place, { query, signal }) {
   const below = h("div", { hidden: true });
   const many = button("Act on all", () => shown(below.hidden), { "aria-expanded": "false" });
   const csv = button("Download as CSV", () => once(csv, download, trouble));
-  const acts = h("div", { class: "actions acts" }, many, csv);
+  const write = h("a", { class: "button" }, "Write to them");
+  const acts = h("div", { class: "actions acts" }, many, write, csv);
   const found = h("p", { class: "quiet found", role: "status" }, "Looking…");
   const grouped = h("summary", {});
 
@@ -54,6 +56,7 @@ export async function show(place, { query, signal }) {
   function filters() {
     states.choose(wanted.active);
     states.links.forEach((link) => link.setAttribute("href", address({ active: link.dataset.value })));
+    write.setAttribute("href", writeTo({ to: "users", ...wanted }));
     grouped.textContent = wanted.group ? `Only the group ${wanted.group}` : "Only a group…";
   }
 

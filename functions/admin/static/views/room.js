@@ -2,6 +2,7 @@
 import { get, post } from "../api.js";
 import { button, chip, copier, factList, fill, h, keyed, later, once, say } from "../dom.js";
 import { paged } from "../lists.js";
+import { writeTo } from "../messages.js";
 import { peoplePicker } from "../people_picker.js";
 import { removal } from "../removing.js";
 import { about, marks, nameOf } from "../room_list.js";
@@ -16,7 +17,8 @@ export async function show(place, { id, query, signal }) {
   const powers = h("section", {});
   fill(place,
     h("div", { class: "head" }, h("h1", {}, nameOf(room)), h("span", { class: "chips" }, marks(room))),
-    room.topic && h("p", { class: "topic" }, room.topic), facts(room), powers, inviting(room, signal, query), h("h2", {}, "Who is in it"));
+    room.topic && h("p", { class: "topic" }, room.topic), facts(room), powers, inviting(room, signal, query), h("h2", {}, "Who is in it"),
+    h("p", { class: "actions" }, h("a", { class: "button", href: writeTo({ members_of: room.room_id }) }, "Write to them"), h("a", { class: "button", href: writeTo({ room: room.room_id }) }, "Write into the room")));
   standing(powers, room, path, signal);
   const people = h("div", {});
   place.append(people, h("p", {}, h("a", { href: "#/rooms" }, "All rooms")));

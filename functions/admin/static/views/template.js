@@ -2,7 +2,7 @@
 import { del, get, post, put } from "../api.js";
 import { button, chip, drafts, field, fill, h, keyed, later, mark, once, problem, refused, say, twice } from "../dom.js";
 import { follow } from "../job.js";
-import { rendered } from "../rendered.js";
+import { rich } from "../rich.js";
 import { GOES, variantInWords, versionInWords } from "../templating.js";
 import { when } from "../words.js";
 
@@ -95,7 +95,7 @@ function editing(about) {
 const told = (found) => found.length > 0 && h("ul", { class: "findings" }, found.map((each) =>
   h("li", { class: each.level === "error" ? "wrong" : "" }, each.level === "error" ? "Cannot be saved: " : "Look at this: ", each.line > 0 && `line ${each.line}: `, each.text)));
 
-const sample = (one) => h("figure", { class: "sample" }, h("figcaption", {}, one.sample), h("div", { class: "bubble", dir: "auto", tabindex: "0", role: "group", "aria-label": one.sample }, rendered(one.html)), told(one.findings));
+const sample = (one) => h("figure", { class: "sample" }, h("figcaption", {}, one.sample), h("div", { class: "bubble", dir: "auto", tabindex: "0", role: "group", "aria-label": one.sample }, rich(one.html)), told(one.findings));
 
 // To oneself, by the way that every message goes.
 function trying({ path, signal }, source, place) {
