@@ -13,18 +13,12 @@ from msgspec.structs import replace
 
 from shared.domain.audit import Audit
 from shared.domain.broadcasts import Message
-from shared.domain.bulk import Bulk
 from shared.domain.bundles import Bundle
-from shared.domain.categories import Category
 from shared.domain.errors import NotFound
-from shared.domain.imports import Import
 from shared.domain.invites import Invite
 from shared.domain.jobs import Job
 from shared.domain.onboarding import Onboarding, Step
-from shared.domain.plans import Plan
 from shared.domain.records import Record
-from shared.domain.removals import RemovalReason
-from shared.domain.signal_chats import SignalChat
 from shared.ports import Create, Document, Documents, Op, Query, Replace
 
 R = TypeVar("R", bound=Record)
@@ -96,14 +90,8 @@ INVITES = Repository("invites", Invite, "invite")
 ONBOARDINGS = Repository("onboardings", Onboarding, "onboarding")
 JOBS = Repository("jobs", Job, "job")
 BUNDLES = Repository("bundles", Bundle, "bundle")
-PLANS = Repository("plans", Plan, "plan")
-REMOVAL_REASONS = Repository("removal_reasons", RemovalReason, "removal reason")
-IMPORTS = Repository("imports", Import, "import")
 MESSAGES = Repository("messages", Message, "message")
-BULKS = Repository("bulks", Bulk, "act on many people")
 AUDIT = Repository("audit", Audit, "audit record")
-SIGNAL_CHATS = Repository("signal", SignalChat, "chat on Signal")
-CATEGORIES = Repository("categories", Category, "category")
 
 QUERIES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("invites", ("closed", "expires_at")),

@@ -12,7 +12,8 @@ import pytest
 
 from functions.admin.app import app
 from shared.domain.onboarding import ENTRY_POINTS
-from shared.repositories import AUDIT, BUNDLES, CATEGORIES, IMPORTS, INVITES, JOBS, ONBOARDINGS, PLANS
+from shared.rarer_repositories import CATEGORIES, IMPORTS, PLANS
+from shared.repositories import AUDIT, BUNDLES, INVITES, JOBS, ONBOARDINGS
 from shared.settings import SETTINGS
 
 ROOT = Path(__file__).parent.parent

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request
 
 from functions.admin import models as m
 from functions.admin import removal_models as rm
-from shared.repositories import REMOVAL_REASONS
+from shared.rarer_repositories import REMOVAL_REASONS
 from shared.services import reasons
 from shared.wiring import wiring
 

@@ -30,7 +30,8 @@ from shared.domain.imports import Line, counted
 from shared.domain.jobs import Job
 from shared.domain.onboarding import Onboarding, Step
 from shared.ports import Create, Group
-from shared.repositories import BULKS, JOBS, ONBOARDINGS, audit_write
+from shared.rarer_repositories import BULKS
+from shared.repositories import JOBS, ONBOARDINGS, audit_write
 from shared.services import lists
 from shared.services.bulk_lines import shown
 from shared.services.community import OUT

@@ -13,7 +13,8 @@ from shared.domain.bulk import BY_HAND, Bulk, Deed, Guard
 from shared.domain.errors import MusterError, NotFound, Refused, Rejected
 from shared.domain.imports import Line
 from shared.ports import Account, Group, Op, Query
-from shared.repositories import BULKS, JOBS, ONBOARDINGS, every
+from shared.rarer_repositories import BULKS
+from shared.repositories import JOBS, ONBOARDINGS, every
 from shared.services import bulk_lines, community, job_retry, jobs, onboardings, users
 from shared.services.bulk import someone
 from shared.services.context import Actor, Ports, log

@@ -13,7 +13,8 @@ from shared.domain.imports import Line, LineState, Part, recounted
 from shared.domain.jobs import Job
 from shared.domain.onboarding import Step
 from shared.ports import Write
-from shared.repositories import BULKS, Stored
+from shared.rarer_repositories import BULKS
+from shared.repositories import Stored
 from shared.services.context import Ports
 from shared.services.jobs import JobView
 from shared.services.lines import TOGETHER, part_path, read_lines

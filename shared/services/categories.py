@@ -11,7 +11,8 @@ from shared.domain.audit import audit
 from shared.domain.categories import MOST, Category
 from shared.domain.errors import Conflict, Invalid, Outpaced
 from shared.ports import Delete, Query, Write
-from shared.repositories import CATEGORIES, Listing, Stored, audit_write, every
+from shared.rarer_repositories import CATEGORIES
+from shared.repositories import Listing, Stored, audit_write, every
 from shared.services.context import Actor, Ports
 
 KEPT = 60.0

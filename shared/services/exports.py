@@ -11,19 +11,8 @@ from shared.bounded import each
 from shared.domain.audit import audit
 from shared.domain.errors import Invalid, NotFound
 from shared.ports import Account, Query
-from shared.repositories import (
-    AUDIT,
-    BUNDLES,
-    CATEGORIES,
-    IMPORTS,
-    INVITES,
-    JOBS,
-    ONBOARDINGS,
-    PLANS,
-    REMOVAL_REASONS,
-    Repository,
-    audit_write,
-)
+from shared.rarer_repositories import CATEGORIES, IMPORTS, PLANS, REMOVAL_REASONS
+from shared.repositories import AUDIT, BUNDLES, INVITES, JOBS, ONBOARDINGS, Repository, audit_write
 from shared.services import lists
 from shared.services.context import Actor, Ports
 from shared.services.room_lists import everything

@@ -10,7 +10,7 @@ import msgspec
 from shared.domain import ids
 from shared.domain.errors import Conflict, MusterError, Rejected, TryLater
 from shared.domain.imports import Import, Line
-from shared.repositories import IMPORTS
+from shared.rarer_repositories import IMPORTS
 from shared.services import invites, new_users
 from shared.services.context import Actor, Ports, log, note
 from shared.services.import_check import has_account

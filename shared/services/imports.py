@@ -25,7 +25,8 @@ from shared.domain.invites import Invite
 from shared.domain.jobs import Job
 from shared.domain.onboarding import Step
 from shared.ports import Create
-from shared.repositories import IMPORTS, INVITES, JOBS, Listing, audit_write
+from shared.rarer_repositories import IMPORTS
+from shared.repositories import INVITES, JOBS, Listing, audit_write
 from shared.services import jobs
 from shared.services.context import Actor, Ports
 from shared.services.import_check import checked

@@ -18,7 +18,8 @@ from shared.domain.indoc import Clock, Pause, Stay, nudged_at, pause_path, stay_
 from shared.domain.onboarding import Step
 from shared.domain.removals import INDOC, LONGEST, filled, values_for
 from shared.ports import Create, Document, Put, Resident, Write
-from shared.repositories import REMOVAL_REASONS, Stored
+from shared.rarer_repositories import REMOVAL_REASONS
+from shared.repositories import Stored
 from shared.services.context import Ports, note
 from shared.services.encryption import NoDevice, waits_for_device
 from shared.services.indoc import (

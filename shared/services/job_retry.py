@@ -12,7 +12,8 @@ from shared.domain.errors import Conflict, NotFound
 from shared.domain.jobs import Job
 from shared.domain.onboarding import Step, again, derived_state
 from shared.ports import Op, Query, Write
-from shared.repositories import JOBS, PLANS, Stored, audit_write, steps_of
+from shared.rarer_repositories import PLANS
+from shared.repositories import JOBS, Stored, audit_write, steps_of
 from shared.services import bulk_lines
 from shared.services.context import Actor, Ports
 from shared.services.jobs import JobView, view

@@ -18,7 +18,8 @@ from shared.domain.jobs import Job
 from shared.domain.onboarding import ENDED, Step, derived_state
 from shared.domain.plans import Line, Plan
 from shared.ports import Create
-from shared.repositories import JOBS, PLANS, Stored, audit_write
+from shared.rarer_repositories import PLANS
+from shared.repositories import JOBS, Stored, audit_write
 from shared.services import bundles
 from shared.services.context import Actor, Ports
 from shared.services.jobs import JobView, view

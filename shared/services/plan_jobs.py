@@ -21,7 +21,8 @@ from shared.domain.jobs import Job
 from shared.domain.onboarding import Step, derived_state
 from shared.domain.plans import IN, Line
 from shared.ports import Create, Op, Query, Write
-from shared.repositories import JOBS, PLANS, every, steps_of
+from shared.rarer_repositories import PLANS
+from shared.repositories import JOBS, every, steps_of
 from shared.services.context import Ports
 from shared.services.plan_guard import not_any_more
 from shared.services.plans import lines_of

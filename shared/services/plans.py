@@ -24,7 +24,8 @@ from shared.domain.forecast import forecast, per_member
 from shared.domain.planning import plan
 from shared.domain.plans import Line, Plan, Rules, Scope
 from shared.ports import Document, Put
-from shared.repositories import PLANS, Listing, audit_write
+from shared.rarer_repositories import PLANS
+from shared.repositories import Listing, audit_write
 from shared.services import bundles
 from shared.services.cached_community import CachedCommunity, cached, looked_again
 from shared.services.community import LiveCommunity, TooLarge, live

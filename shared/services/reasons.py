@@ -7,7 +7,8 @@ from typing import Any
 from shared.domain.audit import audit
 from shared.domain.removals import RemovalReason, checked
 from shared.ports import Delete, Write
-from shared.repositories import REMOVAL_REASONS, audit_write
+from shared.rarer_repositories import REMOVAL_REASONS
+from shared.repositories import audit_write
 from shared.services.context import Actor, Ports
 from shared.services.tasks import again_when_outpaced
 

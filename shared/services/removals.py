@@ -13,7 +13,8 @@ from shared.domain.members import MemberId
 from shared.domain.onboarding import Onboarding, Step
 from shared.domain.removals import LONGEST, checked, filled, values_for
 from shared.ports import Query
-from shared.repositories import ONBOARDINGS, REMOVAL_REASONS
+from shared.rarer_repositories import REMOVAL_REASONS
+from shared.repositories import ONBOARDINGS
 from shared.services.context import Ports
 from shared.services.encryption import NoDevice
 from shared.services.messaging import direct_room, say_directly

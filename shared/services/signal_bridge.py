@@ -10,7 +10,8 @@ from shared.domain import ids, messages
 from shared.domain.errors import Conflict, MusterError, NotFound, Refused
 from shared.domain.signal_chats import SignalChat, Turn
 from shared.ports import Create, Finding, Put, Replace, Write
-from shared.repositories import SIGNAL_CHATS, Stored
+from shared.rarer_repositories import SIGNAL_CHATS
+from shared.repositories import Stored
 from shared.services.context import Policy, Ports
 from shared.services.managed import room_id_of
 from shared.services.messaging import salt

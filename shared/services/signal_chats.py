@@ -19,7 +19,8 @@ from shared.domain.errors import NotFound, Refused
 from shared.domain.signal_chats import SignalChat
 from shared.domain.templates import Person
 from shared.ports import Put
-from shared.repositories import SIGNAL_CHATS, Stored
+from shared.rarer_repositories import SIGNAL_CHATS
+from shared.repositories import Stored
 from shared.services import sent, signal_bridge
 from shared.services.messaging import DirectRoom, send_plainly
 from shared.services.signal_bridge import Bridge

@@ -13,7 +13,8 @@ from shared.domain.jobs import Job
 from shared.domain.onboarding import Step, derived_state
 from shared.domain.signal_chats import SignalChat
 from shared.ports import Account
-from shared.repositories import JOBS, ONBOARDINGS, SIGNAL_CHATS
+from shared.rarer_repositories import SIGNAL_CHATS
+from shared.repositories import JOBS, ONBOARDINGS
 from shared.services import signal_bridge
 from shared.services.context import Actor, Ports
 from shared.services.jobs import JobView, begun, job_id, repeated

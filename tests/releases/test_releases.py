@@ -42,7 +42,8 @@ from shared.domain.suggestions import Month, Suggested
 from shared.domain.syncs import Sync
 from shared.domain.templates import Template, Version
 from shared.ports import Create, Task
-from shared.repositories import AUDIT, IMPORTS, INVITES, JOBS, ONBOARDINGS
+from shared.rarer_repositories import IMPORTS
+from shared.repositories import AUDIT, INVITES, JOBS, ONBOARDINGS
 from shared.services import cache, categories, imports, jobs, sync
 from shared.services.breakers import Breaker
 from shared.services.encryption import Letter
