@@ -124,7 +124,7 @@ export async function show(place, { id, signal }) {
     message.template && ["Template", message.template],
     ["Its job", h("a", { href: `#/jobs/${message.job}` }, "with its history")],
   ]);
-  const words = h("section", { class: "card" }, h("h2", {}, "What it says"), h("pre", { class: "said" }, message.text), message.notice && h("p", { class: "quiet" }, "Below it: ", message.notice), facts);
+  const words = h("section", { class: "card" }, h("h2", {}, "What it says"), h("pre", { class: "source" }, message.text), message.notice && h("p", { class: "quiet" }, "Below it: ", message.notice), facts);
   fill(place, head, state, failed, groups.map((each) => each.element), words,
     h("p", { class: "actions" }, saver("Download the report as CSV", () => `${path}/report.csv`, `message-${id}.csv`)), h("p", {}, h("a", { href: "#/messages" }, "All messages")));
   told(message);
