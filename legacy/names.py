@@ -133,3 +133,53 @@ TABLES: dict[str, Table] = {
 
 PASSED_OVER = ("alembic_version", "sqlite_sequence", "django_migrations", "spatial_ref_sys")
 """Tables of a database's own machinery."""
+
+TEXTS: dict[str, tuple[str, ...]] = {
+    "hello": ("greeting", "first"),
+    "welcome": ("welcome_dm", "onboarding", "new_user", "newcomer", "user_created", "create_user"),
+    "indoc_farewell": ("farewell", "goodbye", "indoc_goodbye", "indoc_done", "indoc_leave"),
+    "indoc_nudge": ("nudge", "indoc_warning", "indoc_timeout"),
+    "indoc_reminder": ("reminder",),
+    "notice": ("unencrypted_notice", "encryption_notice"),
+    "removal_message": ("removal", "remove", "removed", "kick", "user_removed"),
+    "invite_text": ("invite", "invitation", "invite_link"),
+    "email_invite": ("invite_email", "invitation_email", "email_invitation", "invite_mail"),
+    "email_recovery": ("recovery_email", "password_reset_email", "reset_email", "recovery_mail"),
+    "sponsor_arrival": ("sponsor", "guest_arrived"),
+}
+"""Muster's templates to what their texts are called there, without these ends and beginnings. Its own name counts."""
+
+TEXT_ENDS = ("message", "msg", "text", "template", "body")
+TEXT_BEGINNINGS = ("matrix", "bot", "default")
+"""Of a text's name; a setting is a text only with such an end."""
+UNCLEAR: dict[str, tuple[str, ...]] = {
+    "indoc": ("indoc_farewell", "indoc_nudge", "indoc_reminder"),
+    "recovery": ("email_recovery", "welcome"),
+    "password_reset": ("email_recovery", "welcome"),
+}
+"""Names that may mean several templates: somebody must say which."""
+REASONS = ("removal_reasons", "removal_reason", "remove_reasons", "kick_reasons", "ban_reasons")
+LANGUAGES = frozenset("ar cs da de en es fa fi fr he hu it ja ko nb nl no pl pt ro ru sv tr uk zh".split())
+
+PLACEHOLDERS: dict[str, tuple[str, ...]] = {
+    "display_name": ("name", "displayname", "full_name", "fullname", "first_name", "firstname", "nickname"),
+    "username": ("user", "user_name", "login", "handle", "new_username", "authentik_username"),
+    "matrix_id": ("mxid", "user_id", "matrix_user_id", "matrix_username"),
+    "mention": ("user_mention", "ping", "pill"),
+    "community": ("community_name", "server", "server_name", "domain", "matrix_domain", "site_name"),
+    "bot": ("bot_id", "bot_username", "bot_user_id"),
+    "date": ("today", "current_date"),
+    "rooms": ("room_list", "rooms_list", "room_names", "recommended_rooms", "channels"),
+    "sponsor": ("invited_by", "inviter", "vouched_by", "voucher"),
+    "guest": ("guest_name",),
+    "recovery_link": ("recovery_url", "reset_link", "reset_url", "password_reset_link", "password_link", "link", "url"),
+    "invite_link": ("invite_url", "invitation_link", "invite", "link", "url"),
+    "expires_at": ("expires", "expiry", "expiration", "expire_date", "expiry_date", "valid_until"),
+    "hours": ("hours_left", "remaining_hours"),
+    "uses": ("max_uses", "usage_limit"),
+    "reason": ("removal_reason", "kick_reason", "ban_reason"),
+    "text": ("message",),
+}
+"""Muster's variables to their names there. A name of several means the one that the template has."""
+PEOPLE = ("user", "member", "account", "person", "newcomer", "new_user")
+"""What stands before a point: `{user.name}`."""

@@ -18,8 +18,8 @@ COLUMNS = ("kind", "key", "outcome", "reason", "data")
 
 
 class Entry(Struct, frozen=True):
-    """`kind`: setting, matrix id, invite, note, category, categories (a part of one), rooms, table or column. `data`:
-    what it takes to try it again; never a secret."""
+    """`kind`: setting, matrix id, invite, note, category, categories (a part of one), text, removal reason, rooms,
+    table or column. `data`: what it takes to try it again; never a secret."""
 
     kind: str
     key: str

@@ -1,4 +1,5 @@
-"""Where the tool's data is read from, never written to: its .env, an SQLite file, a Postgres server, our own report."""
+"""Where the tool's data is read from, never written to: its .env, its messages, an SQLite file, a Postgres server, our
+own report."""
 
 from __future__ import annotations
 
@@ -13,6 +14,8 @@ from msgspec import Struct
 
 from legacy.report import Entry, again, is_report
 from legacy.settings import parse
+from legacy.text_files import Found, is_message_file, of_file, of_folder
+from legacy.texts import OldText
 from shared.domain.errors import Misconfigured
 
 SECONDS = 15
@@ -28,19 +31,23 @@ class Read(Struct, frozen=True):
 
 
 class Source(Struct, frozen=True):
-    """What one file or server holds; `settings`: of an .env."""
+    """What one file, folder or server holds; `settings`: of an .env. `left`: what nobody could make anything of."""
 
     name: str
     settings: dict[str, str] | None = None
     tables: list[Read] | None = None
     entries: list[Entry] | None = None
+    texts: list[OldText] | None = None
+    left: list[Entry] | None = None
 
 
 def open_source(name: str) -> Source:
-    """`name`: a file, or a Postgres address. Raises `Misconfigured`."""
+    """`name`: a file, a folder of messages, or a Postgres address. Raises `Misconfigured`."""
     if urlsplit(name).scheme in ("postgres", "postgresql"):
         return Source(_without_password(name), tables=list(postgres(name)))
     path = Path(name)
+    if path.is_dir():
+        return _messages(path, of_folder(path))
     try:
         head = path.open("rb").read(16)
         if head.startswith(b"SQLite format 3"):
@@ -51,10 +58,16 @@ def open_source(name: str) -> Source:
     except (OSError, ValueError, sqlite3.Error) as error:
         cause = f"{path.name} cannot be read ({type(error).__name__})"
         raise Misconfigured(cause, "Name an .env file, an SQLite database, or a report of this command.") from error
+    if is_message_file(path):
+        return _messages(path, of_file(path))
     settings = parse(text)
     if not settings:
         raise Misconfigured(f"{path.name} has no settings in it", "Name an .env file, or a database.")
     return Source(path.name, settings=settings)
+
+
+def _messages(path: Path, found: Found) -> Source:
+    return Source(path.name, settings=found.settings, texts=found.texts, left=found.entries)
 
 
 def sqlite(path: Path) -> Iterator[Read]:

@@ -206,9 +206,40 @@ def test_settings_need_no_authentik(server: Authentik, tmp_path: Path) -> None:
     assert not [part for part in ("syt_old_token", "old-api-token", "old-webhook-secret", "old-smtp") if part in shown]
 
 
+def test_messages_need_no_authentik(server: Authentik, tmp_path: Path) -> None:
+    """A folder of messages: proposed with what was understood, saved by --apply, and the same again makes no version."""
+    old, data = tmp_path / "old", tmp_path / "data"
+    (old / "de").mkdir(parents=True)
+    (old / "welcome_message.txt").write_text("Hello {name}, {{code}} is %s. <font>x</font>")
+    (old / "de" / "welcome.md").write_text("Hallo {name}!")
+    (old / "indoc.md").write_text("Say hello, {user}")
+    (old / "send.py").write_text("raise SystemExit")
+    (old / ".env").write_text("INVITE_MESSAGE='Come, %(link)s'\n")
+    (old / "more.yaml").write_text("removal_reasons:\n  rules: Did not keep to our rules\n")
+    elsewhere = {"AUTHENTIK_URL": "", "AUTHENTIK_API_TOKEN": ""}
+    simulated = run(server, data, str(old), "--text", "indoc.md=indoc_nudge", **elsewhere)
+    assert (simulated.returncode, simulated.stderr) == (0, "")
+    assert "{name} is {display_name}; NOT UNDERSTOOD, left as text: {{code}}, %s" in simulated.stdout
+    assert "font" in simulated.stdout
+    expected, texts = report(data / "import"), data / "import" / "texts"
+    assert {path.name for path in texts.iterdir()} == {
+        "welcome.md", "welcome.language.de.md", "indoc_nudge.md", "invite_text.md",
+    }  # fmt: skip
+    assert (texts / "invite_text.md").read_text() == "Come, {invite_link}\n"
+    assert expected["text", "send.py"][0] == "skipped"
+    done = run(server, data, "--apply", str(old), "--text", "indoc.md=indoc_nudge", **elsewhere)
+    assert (done.returncode, report(data / "import")) == (0, expected)
+    for again in (run(server, data, "--apply", str(each), **elsewhere) for each in (texts, old)):
+        assert again.returncode == 0
+        outcomes = {outcome for (kind, key), (outcome, _) in report(data / "import").items() if key != "send.py"}
+        assert outcomes <= {"unchanged", "skipped"}
+    assert report(data / "import")["text", "indoc.md"][1].startswith("may be indoc_farewell or indoc_nudge")
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
+        (["--text", "x=nothing", "nowhere.env"], "nowhere.env cannot be read"),
         ([], "nothing to import was named"),
         (["nowhere.env"], "nowhere.env cannot be read"),
         (["postgresql://me:secret@127.0.0.1/db"], "has a password in it"),
