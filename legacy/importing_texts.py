@@ -14,7 +14,7 @@ from shared.domain.errors import Invalid, Misconfigured, MusterError, NotFound
 from shared.domain.template_defaults import BUILT_IN
 from shared.domain.template_lint import Finding
 from shared.domain.templates import Name, Template, named
-from shared.repositories import REMOVAL_REASONS
+from shared.rarer_repositories import REMOVAL_REASONS
 from shared.services import reasons, template_edits
 from shared.services.context import Ports
 from shared.services.template_checks import findings, refuse_errors

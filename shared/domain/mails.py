@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime
 from html import unescape
 from typing import TYPE_CHECKING
 
@@ -63,10 +62,6 @@ def _ended(text: str) -> str:
 
 def _page(body: str) -> str:
     return f"<!doctype html>\n<html><body>\n{body.strip()}\n</body></html>\n"
-
-
-def moment(at: datetime) -> str:
-    return f"{at:%A}, {at.day} {at:%B %Y}, {at:%H:%M} UTC"
 
 
 def on_one_line(text: str, most: int = 200) -> str:

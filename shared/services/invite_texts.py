@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
@@ -51,11 +51,16 @@ async def _values(ports: Ports, invite: Invite, language: str) -> Mapping[str, V
     given = await bundles.of_ids(ports, invite.bundles)
     rooms = dict.fromkeys([*invite.rooms, *(room for bundle in given for room in bundle.rooms)])
     names = await names_of(ports, list(rooms))
+    return values_of(invite, list(dict.fromkeys(name for name in names if name != UNNAMED)), language)
+
+
+def values_of(invite: Invite, rooms: Sequence[str], language: str = "") -> dict[str, Value]:
+    """What a text about this invite may name. `rooms`: by name."""
     left, sponsor = invite.max_uses - invite.uses, named_matrix_id(invite.sponsor)
     return {
         "invite_link": Link(invite.link),
         "expires_at": in_words(invite.expires_at, language),
         "uses": str(left) if left > 1 else "",
         "sponsor": Person(sponsor).called if sponsor else invite.sponsor,
-        "rooms": list(dict.fromkeys(name for name in names if name != UNNAMED)),
+        "rooms": rooms,
     }

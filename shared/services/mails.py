@@ -15,13 +15,15 @@ from shared.domain import ids
 from shared.domain.errors import Conflict, Invalid, Misconfigured, Refused
 from shared.domain.invites import Invite
 from shared.domain.jobs import Job
-from shared.domain.mails import NOWHERE, UNSURE_CAUSE, UNSURE_FIX, Text, moment, objection, text_of
+from shared.domain.mails import NOWHERE, UNSURE_CAUSE, UNSURE_FIX, Text, objection, text_of
+from shared.domain.moments import in_words
 from shared.domain.onboarding import Step, derived_state
 from shared.domain.templates import REDACTED, Link, Person, Value
 from shared.ports import UNSURE, Account, Mail, Post
 from shared.repositories import INVITES, JOBS, steps_of
 from shared.services import invites, templates
 from shared.services.context import Actor, Ports
+from shared.services.invite_texts import values_of
 from shared.services.jobs import MAX_STEPS, JobView, begun, job_id, repeated
 from shared.services.room_names import names_of
 from shared.services.steps import Act, Done, Ending, Skipped
@@ -145,20 +147,20 @@ async def _invite_preview(ports: Ports, post: Post | None, invite: Invite, to: s
 
 
 async def _invite_text(ports: Ports, invite: Invite, rooms: Sequence[str]) -> Text:
-    values: dict[str, Value] = {
-        "invite_link": Link(invite.link),
-        "expires_at": moment(invite.expires_at),
-        "sponsor": invite.sponsor,
-        "rooms": rooms,
-    }
     found = await templates.worded(
-        ports, "email_invite", Person(invite.matrix_id), values, bundles=invite.bundles, invite=invite.id
+        ports,
+        "email_invite",
+        Person(invite.matrix_id),
+        values_of(invite, rooms),
+        bundles=invite.bundles,
+        invite=invite.id,
     )
     return text_of(found.rendered, f"You are invited to {ports.policy.domain}", found.template)
 
 
 async def _recovery_text(ports: Ports, account: Account, link: str) -> Text:
-    values: dict[str, Value] = {"recovery_link": Link(link, REDACTED), "expires_at": moment(ports.now() + LINK_HOLDS)}
+    until = in_words(ports.now() + LINK_HOLDS)
+    values: dict[str, Value] = {"recovery_link": Link(link, REDACTED), "expires_at": until}
     found = await templates.worded(ports, "email_recovery", Person("", account.name, account.username), values)
     return text_of(found.rendered, f"A new password for {ports.policy.domain}", found.template)
 
