@@ -571,20 +571,20 @@ locals {
     MAX_PROACTIVE_MESSAGES_PER_DAY = tostring(var.max_proactive_messages_per_day)
     API_REQUESTS_PER_MINUTE        = tostring(var.api_requests_per_minute)
     WEBHOOK_REQUESTS_PER_MINUTE    = tostring(var.webhook_requests_per_minute)
-    MATRIX_SIGNAL_BRIDGE_ROOM_ID = var.matrix_signal_bridge_room_id
-    MATRIX_SIGNAL_BRIDGE_BOT     = var.matrix_signal_bridge_bot
-    PHONE_DEFAULT_REGION         = var.phone_default_region
+    MATRIX_SIGNAL_BRIDGE_ROOM_ID   = var.matrix_signal_bridge_room_id
+    MATRIX_SIGNAL_BRIDGE_BOT       = var.matrix_signal_bridge_bot
+    PHONE_DEFAULT_REGION           = var.phone_default_region
 
     SYNC_AUTHENTIK_SECONDS = tostring(var.sync_authentik_seconds)
     SYNC_MATRIX_SECONDS    = tostring(var.sync_matrix_seconds)
     SYNC_FULL_SECONDS      = tostring(var.sync_full_seconds)
     SYNC_COOLDOWN_SECONDS  = tostring(var.sync_cooldown_seconds)
-    SMTP_HOST      = var.smtp_host
-    SMTP_PORT      = tostring(var.smtp_port)
-    SMTP_SECURITY  = var.smtp_security
-    SMTP_USERNAME  = var.smtp_username
-    SMTP_FROM      = var.smtp_from
-    SMTP_CA_BUNDLE = var.smtp_ca_bundle
+    SMTP_HOST              = var.smtp_host
+    SMTP_PORT              = tostring(var.smtp_port)
+    SMTP_SECURITY          = var.smtp_security
+    SMTP_USERNAME          = var.smtp_username
+    SMTP_FROM              = var.smtp_from
+    SMTP_CA_BUNDLE         = var.smtp_ca_bundle
 
 
     ASSISTANT_URL                 = var.assistant_url

@@ -31,7 +31,7 @@ AUTHENTIK_API_TOKEN=old-api-token
 FLOW_ID=11111111-2222-3333-4444-555555555555
 MAIN_GROUP_ID=99999999-2222-3333-4444-555555555555
 WEBHOOK_SECRET=old-webhook-secret
-SMTP_PASSWORD=old-smtp-password
+MAILER_PASSWORD=old-mailer-password
 EMPTY_ONE=
 MATRIX_ENABLE_ENCRYPTION=perhaps
 """
@@ -64,7 +64,7 @@ def test_every_name_has_its_entry() -> None:
         "MATRIX_WELCOME_ROOM_ID": "INDOC_ROOM_ID gave MATRIX_INDOC_ROOM_ID already",
         "FLOW_ID": "is a flow's id; Muster wants the slug of its enrollment flow (Authentik, Flows)",
         "MATRIX_BOT_DISPLAY_NAME": NOT_NEEDED["MATRIX_BOT_DISPLAY_NAME"],
-        "SMTP_PASSWORD": "nobody knows this name here: look whether Muster needs it (.env.example)",
+        "MAILER_PASSWORD": "nobody knows this name here: look whether Muster needs it (.env.example)",
         "EMPTY_ONE": "nobody knows this name here: look whether Muster needs it (.env.example)",
         "MATRIX_ENABLE_ENCRYPTION": "cannot be MATRIX_ENABLE_ENCRYPTION: expected true or false",
     }
