@@ -22,7 +22,7 @@ from typing import Any
 from benchmarks.common import ROOT, Figures, Report, cpu_by_part, median, ratio
 from benchmarks.onboarding import NO_WAIT
 from benchmarks.recipients import Recipient
-from benchmarks.world import Hands, World, side_by_side
+from benchmarks.world import Hands, World, side_by_side, standing
 
 SYNAPSE = {"synapse": "Synapse"}
 MESSAGES = ("hello", "welcome")
@@ -72,12 +72,12 @@ Passes = dict[str, Pass]
 """By message."""
 
 
-def run(small: bool = False, repeat: int = 0) -> Report:
+def run(small: bool = False, repeat: int = 0, on: World | None = None) -> Report:
     rounds, each = repeat or (1 if small else 3), 2 if small else 12
     devices, instances = ((1, 2), (2,)) if small else ((1, 2, 5), (1, 4, 8))
     title = f"Encrypted messages against plain ones ({rounds} rounds of {each} each, alternating)"
     report = Report("encrypted", title, notes=list(NOTES))
-    with World(AUTHENTIK_DEFAULT_GROUP="", **NO_WAIT) as world:
+    with standing(on, AUTHENTIK_DEFAULT_GROUP="", **NO_WAIT) as world:
         kinds = [PLAIN, *(Kind(encrypted=True, devices=count) for count in devices)]
         found = asyncio.run(_rounds(world, kinds, each, rounds))
         report.rows += _cost_rows(found)

@@ -6,7 +6,7 @@ import asyncio
 
 from benchmarks.common import Figures, Report, median, ratio
 from benchmarks.onboarding import NO_WAIT, Bare, Run, muster
-from benchmarks.world import World
+from benchmarks.world import World, standing
 
 NOTES = (
     "R: rooms that the bot was in before the first round (INDOC and direct rooms count). beyond N: Matrix calls",
@@ -14,14 +14,17 @@ NOTES = (
     "2R + 2N + 9. bare: the N invites alone, in the same rounds. x first: x bare against that of the fewest R.",
 )
 
+MORE = 4
+"""Rooms at least from one R to the next, on a stack where the bot is in some already."""
 
-def run(small: bool = False, repeat: int = 0) -> Report:
+
+def run(small: bool = False, repeat: int = 0, on: World | None = None) -> Report:
     sizes, invited = ((10, 14), 3) if small else ((20, 200, 1000), 20)
     rounds = repeat or (1 if small else 7)
     report = Report(
         "growth", f"{invited} rooms for a new member, the bot being in R ({rounds} rounds)", notes=list(NOTES)
     )
-    with World(**NO_WAIT) as world:
+    with standing(on, **NO_WAIT) as world:
         asyncio.run(_measured(world, report, sizes, invited, rounds))
     return report
 
@@ -30,7 +33,8 @@ async def _measured(world: World, report: Report, sizes: tuple[int, ...], invite
     bare = Bare(world)
     for size in sizes:
         known = len(world.sample_rooms) + len(world.made_rooms)
-        missing = max(size - await world.joined(), invited - known, 0)
+        more = MORE if report.rows else 0
+        missing = max(size - await world.joined(), invited - known, more)
         rooms = (await world.rooms(known + missing))[-invited:]
         joined = await world.joined()
         async with muster(world) as app:

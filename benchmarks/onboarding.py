@@ -23,7 +23,7 @@ import httpx
 
 from benchmarks.common import HOST, Ask, Figures, Program, Report, cpu_by_part, free_port, median, ratio
 from benchmarks.proxy import DelayingProxy
-from benchmarks.world import Hands, Person, World
+from benchmarks.world import Hands, Person, World, standing
 from local.loopback import LOOPBACK
 from local.stack import QUEUE
 from shared.domain import ids
@@ -161,11 +161,11 @@ class Bare:
         await self._client.aclose()
 
 
-def run(small: bool = False, repeat: int = 0) -> Report:
+def run(small: bool = False, repeat: int = 0, on: World | None = None) -> Report:
     sizes, delays = ((1, 3), (0,)) if small else ((1, 5, 20), (0, 40))
     rounds = repeat or (1 if small else 7)
     report = Report("onboarding", f"Webhook to onboarded, and {sizes[-1]} invites alone ({rounds} rounds, alternating)")
-    with World(**NO_WAIT) as world:
+    with standing(on, **NO_WAIT) as world:
         asyncio.run(_measured(world, report, sizes, delays, rounds))
     return report
 

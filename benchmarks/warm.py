@@ -15,7 +15,7 @@ from typing import Any
 
 from benchmarks.common import ROOT, SERVED, Ask, Figures, Program, Report, cpu_seconds, framework, median, ratio
 from benchmarks.onboarding import NO_WAIT
-from benchmarks.world import BENCH, Hands, Person, World
+from benchmarks.world import BENCH, Hands, Person, World, standing
 from shared.services import enroll
 
 MAIN = ROOT / "main.py"
@@ -44,12 +44,12 @@ class Load:
     cpu: float
 
 
-def run(small: bool = False, repeat: int = 0) -> Report:
+def run(small: bool = False, repeat: int = 0, on: World | None = None) -> Report:
     rounds, seconds = repeat or (1 if small else 5), 0.3 if small else 2.0
     report = Report(
         "warm", f"Requests per second, warm ({rounds} rounds of {seconds:g} s, alternating)", notes=list(NOTES)
     )
-    with World(**NO_WAIT, **NO_LIMIT) as world, contextlib.ExitStack() as programs:
+    with standing(on, **NO_WAIT, **NO_LIMIT) as world, contextlib.ExitStack() as programs:
         subjects = asyncio.run(_subjects(world))
         served = {subject: programs.enter_context(_served(world, subject)) for subject in subjects}
         found: dict[tuple[Subject, int], list[Load]] = {}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import copy
 import hashlib
 import hmac
 import json
@@ -10,7 +12,7 @@ import secrets
 import tempfile
 import time
 from base64 import b64decode, b64encode
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -88,6 +90,12 @@ class World:
     def __exit__(self, *_: object) -> None:
         self.stack.stop()
         self._folder.cleanup()
+
+    def but(self, **more: str) -> World:
+        """The same stack and rooms, with these settings for what is started from now on."""
+        other = copy.copy(self)
+        other.env = self.env | more
+        return other
 
     def settings(self, **more: str) -> dict[str, str]:
         return environment(self.env | more)
@@ -184,3 +192,13 @@ async def side_by_side(makers: Iterable[Callable[[], Awaitable[T]]], at_once: in
             return await make()
 
     return list(await asyncio.gather(*map(one, makers)))
+
+
+@contextlib.contextmanager
+def standing(world: World | None, **more: str) -> Iterator[World]:
+    """A world with these settings: on the stack of one that stands already, or with a stack of its own."""
+    if world:
+        yield world.but(**more)
+        return
+    with World(**more) as own:
+        yield own
