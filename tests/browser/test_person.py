@@ -159,7 +159,7 @@ def test_somebody_from_what_they_wrote(open_page: Open, stack: Stack, choir: dic
     assert about == {
         "organization": "The Looms",
         "invited_by": "Charles Babbage",
-        "signal_number": "+44 20 7946 0958",
+        "signal_number": "+442079460958",
         "intro": "See you soon!",
     }
     assert api(stack.env, "GET", f"/api/onboardings/{made['onboarding']}")["bundles"] == [choir["id"]]
@@ -599,7 +599,7 @@ def test_an_invite_by_mail(open_page: Open, stack: Stack, postbox: MailServer, w
     with_key(page, stack.env)
     page.get_by_label("Label").fill(f"Ada by mail {width}")
     page.get_by_label("How often it can be used").fill("2")
-    page.get_by_text("Note, e-mail, Matrix id").click()
+    page.get_by_text("Note, sponsor, e-mail, Matrix id").click()
     page.get_by_label("E-mail", exact=True).fill(ada)
     page.get_by_role("button", name="Make the invite").click()
     box = page.get_by_label("Addresses")
