@@ -19,6 +19,7 @@ from typing import Any
 from benchmarks.common import ROOT, SERVED, Ask, Figures, Report, cpu_seconds, framework, median, peak_mib, ratio
 from benchmarks.world import BENCH, Hands, Person, World, standing
 from shared.domain import ids
+from shared.domain.broadcasts import Message, Recipient, line_of, step_of
 from shared.domain.onboarding import Step
 from shared.ports import Create
 from shared.services import enroll, jobs
@@ -57,6 +58,7 @@ class Round:
     arrived: Person
     second: Person
     job: str
+    message: str
 
     async def step(self, entry_point: str, person: Person, step: str, *, unsigned: bool = False) -> Ask:
         payload = {"v": 1, "onboarding": ids.onboarding_id(person.account.uid), "step": step, "generation": 0}
@@ -130,6 +132,10 @@ VARIANTS = (
     Variant("apply_plan", "apply_plan",
             lambda r: r.world.task("apply_plan", {"v": 1, "job": r.job, "step": "part:0000", "generation": 0}),
             floor="floor of invite_to_room"),
+    Variant("send_message", "send_message",
+            lambda r: r.world.task("send_message",
+                                   {"v": 1, "message": r.message, "step": "to:00000", "generation": 0}),
+            floor="floor of deliver_welcome"),
     Variant("resume_onboardings", "resume_onboardings", lambda r: scheduled(r, "resume_onboardings")),
     Variant("sync_directory", "sync_directory", lambda r: scheduled(r, "sync_directory")),
     Variant("floor of the webhook", "floor_webhook",
@@ -195,7 +201,16 @@ async def _round(world: World, hands: Hands) -> Round:
     await hands.documents.write(
         Create(level.path, level.but(wanted={"level": 25}).data()), Create(part.path, part.data())
     )
-    return Round(world, first, second, third, job)
+    return Round(world, first, second, third, job, await _a_message(hands, third.matrix_id))
+
+
+async def _a_message(hands: Hands, matrix_id: str) -> str:
+    """To one person; its id."""
+    number = ids.digest("cold", matrix_id)
+    message = Message(id=f"msg_{number}", job=f"job_{number}", actor=BENCH.name, created_at=hands.now(), text="Hello")
+    step = step_of(message, line_of(0, Recipient(matrix_id=matrix_id)), hands.now())
+    await hands.documents.write(Create(message.path, message.data()), Create(step.path, step.data()))
+    return message.id
 
 
 def _start(world: World, variant: Variant, ask: Ask) -> Start:

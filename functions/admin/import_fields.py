@@ -59,32 +59,32 @@ def columns(kind: Kind) -> dict[str, str]:
     return own | {name: column for name, column in ALSO.items() if column in own}
 
 
-def read(raw: bytes, kind: Kind, now: datetime) -> tuple[tuple[str, ...], list[Line]]:
-    """The columns, and a line for each row: with its fields, or with what is wrong with it. Raises `Invalid` where the
-    file itself is wrong."""
+def read(raw: bytes, kind: Kind, now: datetime, region: str = "") -> tuple[tuple[str, ...], list[Line]]:
+    """The columns, and a line for each row: with its fields, or with what is wrong with it. `region`: the country of
+    phone numbers that name none. Raises `Invalid` where the file itself is wrong."""
     sheet = sheets.read(raw, columns(kind), ("reason", "line", *NOT_READ[kind]), MAX_LINES)
     model = MODELS[kind]
     for name, field in model.model_fields.items():
         if field.is_required() and name not in sheet.columns:
             raise Invalid.field("file", f"expected a column {name}")
-    return sheet.columns, [_line(row, kind, model, now) for row in sheet.rows]
+    return sheet.columns, [_line(row, kind, model, now, region) for row in sheet.rows]
 
 
-def _line(row: sheets.Row, kind: Kind, model: type[m.Strict], now: datetime) -> Line:
+def _line(row: sheets.Row, kind: Kind, model: type[m.Strict], now: datetime, region: str) -> Line:
     called = " ".join(row.cells[name] for name in CALLED[kind] if name in row.cells)
     line = Line(line=row.line, cells=row.cells, label=called[:100])
     try:
         new = model.model_validate({name: _value(model, name, cell) for name, cell in row.cells.items()})
-        return line.but(fields=plain(_wanted(kind, new, now)))
+        return line.but(fields=plain(_wanted(kind, new, now, region)))
     except ValidationError as error:
         return line.but(errors=tuple(_errors(error)))
     except Invalid as error:
         return line.but(errors=error.errors)
 
 
-def _wanted(kind: Kind, new: Any, now: datetime) -> Struct:
+def _wanted(kind: Kind, new: Any, now: datetime, region: str) -> Struct:
     if kind == "users":
-        return user_wanted(new)
+        return user_wanted(new, region)
     wanted = invite_wanted(new, now)
     if wanted.expires_at:
         check_expiry(wanted.expires_at, now)

@@ -47,7 +47,7 @@ async def start_import(
     would become of it. Makes no recovery links: POST /api/users/{pk}/recovery, once somebody is there to be given one.
     """
     ports = wiring()
-    columns, lines = read(request.state.body, kind, ports.now())
+    columns, lines = read(request.state.body, kind, ports.now(), ports.policy.phone_region)
     body = ids.digest(kind, on_conflict, m.body_of(request))
     wanted = imports.Wanted(kind, columns, lines, on_conflict, idempotency_key, body)
     return _started(await imports.start(ports, m.actor_of(request), wanted, dry_run=dry_run))

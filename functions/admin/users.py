@@ -32,8 +32,9 @@ async def create_user(
     idempotency_key: m.IdempotencyKey = "",
 ) -> m.UserMade:
     """An account, its onboarding, and the way in, which is shown this once."""
-    wanted = replace(wanted_of(new), key=idempotency_key, body=m.body_of(request))
-    made = await new_users.create(wiring(), m.actor_of(request), wanted, dry_run=dry_run)
+    ports = wiring()
+    wanted = replace(wanted_of(new, ports.policy.phone_region), key=idempotency_key, body=m.body_of(request))
+    made = await new_users.create(ports, m.actor_of(request), wanted, dry_run=dry_run)
     if dry_run or made.secret_shown:
         response.status_code = 200
     return m.UserMade(
@@ -45,9 +46,9 @@ async def create_user(
     )
 
 
-def wanted_of(new: m.NewUser) -> new_users.Wanted:
-    """Raises `Invalid` for a phone number that is none; any other is kept in E.164."""
-    number = phones.e164(new.signal_number, wiring().policy.phone_region)
+def wanted_of(new: m.NewUser, region: str) -> new_users.Wanted:
+    """Raises `Invalid` for a phone number that is none; any other is kept in E.164. `region`: where it names none."""
+    number = phones.e164(new.signal_number, region)
     return new_users.Wanted(
         first_name=new.first_name,
         last_name=new.last_name,

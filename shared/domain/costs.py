@@ -41,10 +41,10 @@ class Operations(Struct, frozen=True):
         return Operations(**{name: value * times for name, value in asdict(self).items()})
 
 
-BY_WEBHOOK = Operations(reads=38, writes=40, tasks=6, requests=7, matrix=7, authentik=3, documents=20)
+BY_WEBHOOK = Operations(reads=45, writes=40, tasks=6, requests=7, matrix=6, authentik=3, documents=20)
 """One that begins with the webhook of an invite's last use: group, farewell, removal, hello and welcome, all at the
 first try and in plain text. One write is a block of the webhook's permits: many at once share it."""
-PER_ROOM = Operations(reads=4, writes=4, tasks=1, requests=1, matrix=1, documents=2)
+PER_ROOM = Operations(reads=4, writes=4, tasks=1, requests=1, matrix=2, documents=2)
 AFTERWARDS = Operations(reads=1, writes=1, deletes=1, matrix=2)
 """What a sweep adds for each: the direct room is listed in m.direct. And the permits are swept away."""
 SWEEP = Operations(reads=19, writes=2, deletes=1, requests=1, authentik=1)

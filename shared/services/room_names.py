@@ -18,10 +18,12 @@ UNNAMED = "a room without a name"
 
 
 async def rooms_of(ports: Ports, parent: str) -> list[str]:
-    """Names of the rooms that a parent of steps brings somebody into, by name."""
+    """Names of the rooms that a parent of steps brings somebody into, by name. Those whose name nobody can say just now
+    are left out, as long as there is another: that they have rooms at all stays said."""
     found = await every(ports.documents, Query(f"{parent}/steps", [("kind", "==", "room")]))
     steps = [Step.of(item.data) for item in found]
-    return await names_of(ports, [step.room for step in steps if step.state != "skipped"])
+    names = await names_of(ports, [step.room for step in steps if step.state != "skipped"])
+    return [name for name in names if name != UNNAMED] or names[:1]
 
 
 async def names_of(ports: Ports, rooms: Sequence[str]) -> list[str]:
