@@ -16,7 +16,7 @@ from legacy.text_files import of_settings
 from legacy.texts import OldText, Texts, drafts_of, is_text_setting
 from shared.domain.errors import Misconfigured, Unreachable
 from shared.domain.templates import PURPOSES
-from shared.repositories import REMOVAL_REASONS
+from shared.rarer_repositories import REMOVAL_REASONS
 from shared.services import template_edits
 from shared.settings import BY_NAME
 from tests.world import ADMIN, World
