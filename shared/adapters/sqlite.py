@@ -6,6 +6,7 @@ import asyncio
 import json
 import sqlite3
 import threading
+import time
 import uuid
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -103,7 +104,7 @@ class SqliteDocuments:
         if self._path != ":memory:":
             Path(self._path).parent.mkdir(parents=True, exist_ok=True)
         db = sqlite3.connect(self._path, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
-        db.execute("PRAGMA journal_mode = WAL")
+        _write_ahead(db)
         db.execute("PRAGMA synchronous = NORMAL")
         db.executescript(_TABLES)
         db.execute("DELETE FROM documents WHERE expire_at <= ?", [self._tagged_now()])
@@ -156,6 +157,21 @@ class SqliteDocuments:
             return ""
         data = _added(stored, write) if isinstance(write, Increment) else data
         return _keep(db, key, data, None if isinstance(write, Create) else stored)
+
+
+def _write_ahead(db: sqlite3.Connection) -> None:
+    """Of several that open a new file at once one changes its mode, and SQLite tells the others at once that
+    it is locked: to wait with a read lock in hand could be a deadlock, so its own patience is not asked."""
+    until = time.monotonic() + PATIENCE
+    while True:
+        try:
+            db.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                db.close()
+                raise
+        time.sleep(0.01)
 
 
 def _prepared(write: Write) -> Data:

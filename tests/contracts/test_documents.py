@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import sqlite3
 import threading
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
@@ -706,6 +707,20 @@ async def test_a_file_that_cannot_be_used_says_so(tmp_path: Path) -> None:
     """A folder where the file should be is a passing fault with its cause, not a crash."""
     with pytest.raises(Unreachable):
         await SqliteDocuments(str(tmp_path)).get("a/1")
+
+
+async def test_a_new_file_that_somebody_else_is_writing_to_is_waited_for(tmp_path: Path) -> None:
+    """As when several processes start at once: SQLite itself would refuse at once to change the file's mode."""
+    file = str(tmp_path / "documents.sqlite3")
+    other = sqlite3.connect(file, isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    written = asyncio.ensure_future((documents := SqliteDocuments(file)).write(Create("a/1", {"n": 1})))
+    await asyncio.wait({written}, timeout=0.2)
+    assert not written.done()
+    other.close()
+    await written
+    assert (await stored(documents, "a/1")).data == {"n": 1}
+    await documents.close()
 
 
 async def test_a_file_outlives_its_connection(tmp_path: Path) -> None:
