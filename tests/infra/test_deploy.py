@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import json
 import os
 import re
@@ -9,11 +11,12 @@ import shutil
 import stat
 import subprocess
 import sys
+import sysconfig
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -26,6 +29,8 @@ PLANTED = {
     "MATRIX_ACCESS_TOKEN": "syt_bot_77f0aa",
     "ADMIN_API_KEYS": "ada:" + "ab" * 32,
 }
+PYTHON = f'#!/bin/sh\nPYTHONPATH="{sysconfig.get_path("purelib")}" exec "{sys.executable}" -S "$@"\n'
+"""With the packages, and without looking through them first: one deployment starts it nine times."""
 SHARED = [f"shared/{name}.py" for name in ("__init__", "settings", "domain/__init__", "domain/errors")]
 """What the scripts need of it: all of it would be most of these tests' time."""
 TASKS = [name for name, kind in ENTRY_POINTS.items() if kind == "task"]
@@ -77,14 +82,20 @@ class Muster(BaseHTTPRequestHandler):
         pass
 
 
-@pytest.fixture
-def served() -> Iterator[str]:
+@contextlib.contextmanager
+def serving() -> Iterator[str]:
     Muster.broken = set()
     server = ThreadingHTTPServer(("127.0.0.1", 0), Muster)
     threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
     server.server_close()
+
+
+@pytest.fixture
+def served() -> Iterator[str]:
+    with serving() as base:
+        yield base
 
 
 def executable(path: Path, text: str) -> None:
@@ -94,9 +105,9 @@ def executable(path: Path, text: str) -> None:
 
 
 class Deployer:
-    """A checkout of its own, and the world that deploy.sh finds around it."""
+    """A checkout of its own, and the world that deploy.sh finds around it; both may be `like` another's, as they are."""
 
-    def __init__(self, folder: Path, base: str) -> None:
+    def __init__(self, folder: Path, base: str, like: Deployer | None = None) -> None:
         self.checkout, self.home, self.bin = folder / "muster", folder / "home", folder / "bin"
         self.home.mkdir()
         self.cloud = cloud.Cloud(self.home, list(ENTRY_POINTS), base)
@@ -104,7 +115,11 @@ class Deployer:
         self.secrets.write_text("".join(f"{name}={value}\n" for name, value in PLANTED.items()))
         for program in ("gcloud", "terraform"):
             executable(self.bin / program, self.cloud.stand_in(program))
-        self._clone()
+        if like:
+            self.cloud.world = copy.deepcopy(like.world) | {"base": base}
+            shutil.copytree(like.checkout, self.checkout, symlinks=True)
+        else:
+            self._clone()
 
     def _clone(self) -> None:
         self.checkout.mkdir()
@@ -115,13 +130,13 @@ class Deployer:
             (self.checkout / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, self.checkout / name)
         executable(self.checkout / "scripts" / "setup", "#!/bin/sh\n")
-        executable(self.checkout / "scripts" / "check", f'#!/bin/sh\nenv >"{self.home}/checked"\n')
+        executable(self.checkout / "scripts" / "check", '#!/bin/sh\nenv >"$HOME/checked"\n')
         executable(self.checkout / "scripts" / "sbom", '#!/bin/sh\necho "{}" >"$1"\n')
         (self.checkout / "infra" / "terraform").mkdir(parents=True)
         (self.checkout / "infra" / "terraform" / "main.tf").write_text(MAIN_TF)
         self.git("init", "--quiet")
         self.commit("the first")
-        executable(self.checkout / ".venv" / "bin" / "python", f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+        executable(self.checkout / ".venv" / "bin" / "python", PYTHON)
         (self.checkout / "terraform.tfvars").write_text("")
 
     def git(self, *arguments: str) -> str:
@@ -194,6 +209,51 @@ def deployer(tmp_path: Path, served: str) -> Iterator[Deployer]:
     made.cloud.close()
 
 
+class First(NamedTuple):
+    """A first deployment that nobody changes any more, and what it said."""
+
+    deployer: Deployer
+    run: subprocess.CompletedProcess[str]
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory: pytest.TempPathFactory) -> Iterator[First]:
+    with serving() as base:
+        made = Deployer(tmp_path_factory.mktemp("first"), base)
+        yield First(made, done(made.deploy(GOOGLE_APPLICATION_CREDENTIALS="/dev/null", CLOUDSDK_AUTH_ACCESS_TOKEN="x")))
+        made.cloud.close()
+
+
+@pytest.fixture(scope="module")
+def two_deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Deployer, str, str]]:
+    """After two deployments, and the image of each; to be copied."""
+    with serving() as base:
+        made, images = Deployer(tmp_path_factory.mktemp("twice"), base), list[str]()
+        for subject in ("the second", "the third"):
+            made.commit(subject)
+            done(made.deploy())
+            images += made.running()
+        yield made, images[0], images[1]
+        made.cloud.close()
+
+
+class Twice(NamedTuple):
+    deployer: Deployer
+    before: str
+    last: str
+
+
+@pytest.fixture
+def twice(
+    tmp_path_factory: pytest.TempPathFactory, served: str, two_deployed: tuple[Deployer, str, str]
+) -> Iterator[Twice]:
+    """Two commits were deployed, one after the other."""
+    like, before, last = two_deployed
+    made = Deployer(tmp_path_factory.mktemp("copy"), served, like)
+    yield Twice(made, before, last)
+    made.cloud.close()
+
+
 def done(run: subprocess.CompletedProcess[str]) -> subprocess.CompletedProcess[str]:
     assert run.returncode == 0, run.stdout + run.stderr
     return run
@@ -207,9 +267,9 @@ def stopped(run: subprocess.CompletedProcess[str], words: str) -> None:
 # ------------------------------------------------------------------ the way it goes
 
 
-def test_a_first_deployment(deployer: Deployer) -> None:
+def test_a_first_deployment(first: First) -> None:
     """From an empty project to services that answer: state, registry, image, secrets, those that do tasks, the rest."""
-    shown = done(deployer.deploy()).stdout
+    deployer, shown = first.deployer, first.run.stdout
     looks = r" (auth|describe|cat|show|output|versions list)\b"
     steps = [each for each in deployer.spoken() if not re.search(looks, each)]
     assert steps[0].startswith("gcloud services enable ")
@@ -240,19 +300,24 @@ def test_a_first_deployment(deployer: Deployer) -> None:
     assert f"MUSTER_WEBHOOK_URL     {base}/enrollment_webhook" in shown
 
 
-def test_it_says_what_it_deploys_before_it_begins(deployer: Deployer) -> None:
+def test_it_says_what_it_deploys_before_it_begins(first: First) -> None:
     """Commit, project, region, account and settings are named before anything happens."""
-    shown = done(deployer.deploy()).stdout
-    said = shown.partition("== Tests")[0]
-    for words in ("Muster 0.1.0", str(deployer.checkout), "the first", "project muster-test", "europe-west1", "ada@"):
+    said = first.run.stdout.partition("== Tests")[0]
+    for words in (
+        "Muster 0.1.0",
+        str(first.deployer.checkout),
+        "the first",
+        "project muster-test",
+        "europe-west1",
+        "ada@",
+    ):
         assert words in said
 
 
-def test_every_call_names_the_project(deployer: Deployer) -> None:
+def test_every_call_names_the_project(first: First) -> None:
     """No call relies on the project that somebody has configured for gcloud."""
-    done(deployer.deploy())
     free = ("auth", "storage cat", "storage cp", "storage buckets describe", "projects describe", "billing")
-    for call in deployer.calls:
+    for call in first.deployer.calls:
         words = " ".join(call[1:])
         if call[0] == "gcloud" and not words.startswith(free):
             assert "--project=muster-test" in call, call
@@ -295,10 +360,9 @@ def test_what_is_built_is_the_commit(deployer: Deployer, tmp_path: Path) -> None
     assert sorted(files) == sorted(deployer.git("ls-files").splitlines())
 
 
-def test_the_tests_run_without_the_deployers_credentials(deployer: Deployer) -> None:
+def test_the_tests_run_without_the_deployers_credentials(first: First) -> None:
     """What scripts/check runs could not reach Google even if it wanted to."""
-    done(deployer.deploy(GOOGLE_APPLICATION_CREDENTIALS="/dev/null", CLOUDSDK_AUTH_ACCESS_TOKEN="x"))
-    assert not re.search("GOOGLE|CLOUDSDK", (deployer.home / "checked").read_text())
+    assert not re.search("GOOGLE|CLOUDSDK", (first.deployer.home / "checked").read_text())
 
 
 def test_a_workflow_may_have_tested_before(deployer: Deployer) -> None:
@@ -512,10 +576,10 @@ def test_secrets_come_by_stdin_too(deployer: Deployer) -> None:
     assert deployer.run("muster-test", "europe-west1", "--secrets", "-").returncode == 2  # answers and secrets in one
 
 
-def test_a_webhook_secret_is_made(deployer: Deployer) -> None:
+def test_a_webhook_secret_is_made(first: First) -> None:
     """Nobody needs to think one up: a new one is made, and the command that shows it is printed at the end."""
-    shown = done(deployer.deploy()).stdout
-    assert re.fullmatch(r"whsec_[\w+/]{43}=", deployer.world["secrets"]["muster-authentik-webhook-secrets"][0])
+    shown = first.run.stdout
+    assert re.fullmatch(r"whsec_[\w+/]{43}=", first.deployer.world["secrets"]["muster-authentik-webhook-secrets"][0])
     assert "versions access latest --secret=muster-authentik-webhook-secrets" in shown
 
 
@@ -541,20 +605,9 @@ def test_nobody_there_to_be_asked(deployer: Deployer) -> None:
 # ------------------------------------------------------------------ back
 
 
-def deployed_twice(deployer: Deployer) -> tuple[str, str]:
-    images: list[str] = []
-    for subject in ("the second", "the third"):
-        deployer.commit(subject)
-        done(deployer.deploy())
-        images += deployer.running()
-    deployer.forget()
-    return images[0], images[1]
-
-
-def test_back_to_the_image_before(deployer: Deployer) -> None:
+def test_back_to_the_image_before(twice: Twice) -> None:
     """--rollback brings the image before, those that enqueue first; nothing is tested or built."""
-    before, _ = deployed_twice(deployer)
-    (deployer.home / "checked").unlink()
+    deployer, before, _ = twice
     done(deployer.deploy("--rollback"))
     assert deployer.running() == {before}
     first = next(call for call in deployer.calls if any(each.endswith("/first") for each in call) and "plan" in call)
@@ -565,9 +618,9 @@ def test_back_to_the_image_before(deployer: Deployer) -> None:
     stopped(deployer.deploy("--rollback"), "no image before this one is known")
 
 
-def test_back_from_what_does_not_answer(deployer: Deployer) -> None:
+def test_back_from_what_does_not_answer(twice: Twice) -> None:
     """A deployment that failed its smoke test goes back to the last one that passed it."""
-    _, last = deployed_twice(deployer)
+    deployer, _, last = twice
     deployer.commit("the bad one")
     Muster.broken = {"admin"}
     stopped(deployer.deploy(), "does not answer as it should")
@@ -576,9 +629,9 @@ def test_back_from_what_does_not_answer(deployer: Deployer) -> None:
     assert deployer.running() == {last}
 
 
-def test_a_rollback_that_was_stopped_goes_on(deployer: Deployer) -> None:
+def test_a_rollback_that_was_stopped_goes_on(twice: Twice) -> None:
     """Run again after it failed halfway, it goes to where it went, and not one image further."""
-    before, _ = deployed_twice(deployer)
+    deployer, before, _ = twice
     deployer.change(fails=["apply-halfway"])
     stopped(deployer.deploy("--rollback"), "in the middle (first)")
     assert len(deployer.running()) == 2
@@ -587,9 +640,9 @@ def test_a_rollback_that_was_stopped_goes_on(deployer: Deployer) -> None:
     assert deployer.running() == {before}
 
 
-def test_forward_again_after_going_back(deployer: Deployer) -> None:
+def test_forward_again_after_going_back(twice: Twice) -> None:
     """After a rollback the next deployment goes on, and the one before it is what was gone back to."""
-    before, _ = deployed_twice(deployer)
+    deployer, before, _ = twice
     done(deployer.deploy("--rollback"))
     deployer.commit("the mended one")
     done(deployer.deploy())
@@ -597,13 +650,12 @@ def test_forward_again_after_going_back(deployer: Deployer) -> None:
     assert deployer.running() == {before}
 
 
-def test_no_way_back_where_nothing_is(deployer: Deployer) -> None:
+def test_no_way_back_where_nothing_is(deployer: Deployer, twice: Twice) -> None:
     """--rollback in an empty project makes nothing, and says so; so it does when the image is gone."""
     stopped(deployer.deploy("--rollback"), "nothing to go back to")
     assert not deployer.world["owner"]
-    deployed_twice(deployer)
-    deployer.change(images={})
-    stopped(deployer.deploy("--rollback"), "no longer in the registry")
+    twice.deployer.change(images={})
+    stopped(twice.deployer.deploy("--rollback"), "no longer in the registry")
 
 
 # ------------------------------------------------------------------ dry
