@@ -9,10 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from xdist.scheduler import LoadFileScheduling
+from xdist.workermanage import WorkerController
 
 from local.processes import PartFailed
 from local.surroundings import given, refuse_remote
 
+STACK_FILES = ("tests/end_to_end/", "tests/browser/")
 STACKS = {Path(__file__).parent / name for name in ("end_to_end", "browser")}
 
 
@@ -33,6 +36,23 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     _name_each(items)
     shared = hasattr(config, "workerinput")
     items.sort(key=lambda item: bool(STACKS & set(item.path.parents)) is not shared)
+
+
+class _Lanes(LoadFileScheduling):
+    """Each file to one worker. Who tests a stack mostly waits for it, so the last worker begins with the files that
+    need none, and the processor has something to do meanwhile."""
+
+    def _assign_work_unit(self, node: WorkerController) -> None:
+        alone = node is self.nodes[-1] and len(self.nodes) > 1
+        scope = next((name for name in self.workqueue if alone and not name.startswith(STACK_FILES)), None)
+        if scope:
+            self.workqueue.move_to_end(scope, last=False)
+        super()._assign_work_unit(node)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _Lanes:
+    """For scripts/test."""
+    return _Lanes(config, log)
 
 
 def _name_each(items: list[pytest.Item]) -> None:
