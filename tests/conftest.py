@@ -16,6 +16,7 @@ from local.processes import PartFailed
 from local.surroundings import given, refuse_remote
 
 STACK_FILES = ("tests/end_to_end/", "tests/browser/")
+TOGETHER = "tests/end_to_end/together/"
 STACKS = {Path(__file__).parent / name for name in ("end_to_end", "browser")}
 
 
@@ -40,7 +41,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 class _Lanes(LoadFileScheduling):
     """Each file to one worker. Who tests a stack mostly waits for it, so the last worker begins with the files that
-    need none, and the processor has something to do meanwhile."""
+    need none, and the processor has something to do meanwhile. The folder whose files share one stack goes to one worker as well."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return TOGETHER if nodeid.startswith(TOGETHER) else super()._split_scope(nodeid)
 
     def _assign_work_unit(self, node: WorkerController) -> None:
         alone = node is self.nodes[-1] and len(self.nodes) > 1

@@ -50,7 +50,7 @@ class Store:
             await documents.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def firestore_host(unused_tcp_port_factory: Callable[[], int]) -> Iterator[str]:
     """An emulator: the one of the environment, else our own. Skips in one line where there is none;
     fails there with MUSTER_REQUIRE_ALL=1."""

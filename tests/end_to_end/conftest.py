@@ -1,14 +1,10 @@
-"""The whole system for the tests in this folder: started once, or the one that the environment describes.
-
-To use one that is up: `env $(scripts/run --env | grep -v ^ROOMS) ROOMS="..." scripts/test tests/end_to_end`.
-"""
+"""What newcomers do on a stack, for whatever `stack` a test has."""
 
 from __future__ import annotations
 
 import json
-import os
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import httpx
@@ -17,7 +13,6 @@ import pytest
 from local import sample
 from local.member import Member
 from local.stack import Stack
-from local.surroundings import given
 from shared.domain.members import suggested_username
 
 SQLITE = {"MUSTER_STORE": "sqlite"}
@@ -26,29 +21,6 @@ faults at every call, readability and plans have the emulator; both stores pass 
 
 Enroll = Callable[..., Awaitable[str]]
 MakeMember = Callable[..., Awaitable[Member]]
-
-
-class GivenStack:
-    """One that somebody else has started: to be used, not to be broken."""
-
-    def __init__(self, env: dict[str, str]) -> None:
-        self.env = env
-
-    def kill(self, name: str) -> None:
-        pytest.skip(f"{name} is not ours to end: run this without ADMIN_API_KEY in the environment")
-
-    def restart(self, name: str, **_changes: str) -> None:
-        self.kill(name)
-
-
-@pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack | GivenStack]:
-    """`env` is its environment; `kill` and `restart` name a part: app, tasks, authentik, documents or synapse."""
-    if os.environ.get("ADMIN_API_KEY") and os.environ.get("PUBLIC_URL"):
-        yield GivenStack(dict(os.environ))
-        return
-    with Stack(tmp_path_factory.mktemp("stack"), given(os.environ) | {"MUSTER_FREE_PORTS": "1"}) as started:
-        yield started
 
 
 @pytest.fixture

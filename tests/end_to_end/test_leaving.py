@@ -15,7 +15,7 @@ from local.stack import Stack
 from local.surroundings import given
 from tests.end_to_end.conftest import SQLITE, Enroll, MakeMember
 from tests.end_to_end.signal_bot import ALIAS, signal_bot
-from tests.end_to_end.test_main_job import authentik, matrix, membership, onboarding, until
+from tests.end_to_end.together.test_main_job import authentik, matrix, membership, onboarding, until
 
 pytestmark = pytest.mark.stack
 Json = dict[str, Any]

@@ -10,7 +10,7 @@ import pytest
 
 from local.stack import Stack
 from shared.domain import sheets
-from tests.end_to_end.test_main_job import authentik, until
+from tests.end_to_end.together.test_main_job import authentik, until
 
 pytestmark = pytest.mark.stack
 CSV = {"Content-Type": "text/csv"}

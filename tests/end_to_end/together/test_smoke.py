@@ -10,7 +10,7 @@ import pytest
 from local.stack import Stack
 from main import ENTRY_POINTS
 
-SMOKE = Path(__file__).parents[2] / "scripts" / "smoke"
+SMOKE = Path(__file__).parents[3] / "scripts" / "smoke"
 
 
 def smoke(*arguments: str) -> subprocess.CompletedProcess[str]:

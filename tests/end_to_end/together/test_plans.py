@@ -9,7 +9,7 @@ import pytest
 
 from local.stack import Stack
 from tests.end_to_end.conftest import Enroll, MakeMember
-from tests.end_to_end.test_main_job import matrix, membership, onboarding, until
+from tests.end_to_end.together.test_main_job import matrix, membership, onboarding, until
 
 pytestmark = pytest.mark.stack
 Json = dict[str, Any]
