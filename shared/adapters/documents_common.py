@@ -11,6 +11,7 @@ import hashlib
 import json
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 from shared.adapters.documents_data import MAX_NAME_BYTES, dumps, is_unicode, lookup, tagged, untagged
@@ -34,6 +35,7 @@ def check_path(path: str) -> None:
         raise Invalid.field("id", "is not the id of a document")
 
 
+@lru_cache(4096)
 def _is_name(part: str) -> bool:
     return bool(
         part

@@ -10,6 +10,7 @@ import math
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Final
 
 from shared.domain.errors import Invalid
@@ -27,70 +28,107 @@ _BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 _SPELT, _READ = bytes.maketrans(_BASE64, _SORTED), bytes.maketrans(_SORTED, _BASE64)
 """Base64 in letters that sort as what they stand for."""
 _RESERVED = re.compile(r"__.*__", re.DOTALL)
+_JSON = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 
 
-def tagged(value: Any, name: str = "data", depth: int = 0) -> Any:
+class _Unkept(Exception):
+    """`where`: below the value that was given, put together on the way up; `why`: as a person reads it."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+        self.where, self.why = "", why
+
+
+def tagged(value: Any, name: str = "data") -> Any:
     """JSON for data: datetimes become strings that sort by time and before every other string, bytes such that sort
     after every other. Raises `Invalid` naming what no store could keep."""
+    try:
+        return _tagged(value, 0)
+    except _Unkept as error:
+        raise Invalid.field(f"{name}{error.where}", error.why) from None
+
+
+def _tagged(value: Any, depth: int) -> Any:
+    if type(value) is str and value.isascii() and value[:1] > _TEXT:  # nearly all are
+        return value
     if value is None or isinstance(value, bool):
         return value
-    if isinstance(value, datetime):
-        return _tagged_time(value, name)
     if isinstance(value, str):
-        return _tagged_text(value, name)
+        return _tagged_text(value)
+    if isinstance(value, datetime):
+        return _tagged_time(value)
+    if isinstance(value, dict):
+        return _tagged_map(value, depth + 1)
+    if isinstance(value, list | tuple):
+        return _tagged_list(value, depth + 1)
     if isinstance(value, bytes):
         return BYTES + base64.b64encode(value).rstrip(b"=").translate(_SPELT).decode()
     if isinstance(value, int | float):
-        return _tagged_number(value, name)
-    if isinstance(value, dict):
-        return _tagged_map(value, name, depth + 1)
-    if isinstance(value, list | tuple):
-        return _tagged_list(value, name, depth + 1)
-    raise Invalid.field(name, f"a {type(value).__name__} cannot be stored; use JSON values, datetimes and bytes")
+        return _tagged_number(value)
+    raise _Unkept(f"a {type(value).__name__} cannot be stored; use JSON values, datetimes and bytes")
 
 
-def _tagged_time(value: datetime, name: str) -> str:
+def _tagged_time(value: datetime) -> str:
     if value.utcoffset() is None:
-        raise Invalid.field(name, "a time needs its zone")
+        raise _Unkept("a time needs its zone")
     return _TIME + value.astimezone(UTC).isoformat(timespec="microseconds")
 
 
-def _tagged_text(value: str, name: str) -> str:
+def _tagged_text(value: str) -> str:
     if not is_unicode(value):
-        raise Invalid.field(name, "is not valid Unicode")
+        raise _Unkept("is not valid Unicode")
     if value.startswith(_HIGHEST):
         return _HIGH_TEXT + value
     return value if value > _TEXT and value[0] > _TEXT else _TEXT + value
 
 
-def _tagged_number(value: float, name: str) -> float:
+def _tagged_number(value: float) -> float:
     if isinstance(value, int) and not -(2**63) <= value < 2**63:
-        raise Invalid.field(name, "a whole number must fit into 64 bits")
+        raise _Unkept("a whole number must fit into 64 bits")
     if not math.isfinite(value):
-        raise Invalid.field(name, "must be a finite number")
+        raise _Unkept("must be a finite number")
     return value
 
 
-def _tagged_map(value: dict[Any, Any], name: str, depth: int) -> dict[str, Any]:
-    _check_depth(name, depth)
-    for key in value:
-        if not isinstance(key, str) or not key or _RESERVED.fullmatch(key):
-            raise Invalid.field(name, f"{key!r} cannot be a key: keys are text, not empty, not __like_this__")
-        if not is_unicode(key) or len(key.encode()) > MAX_NAME_BYTES:
-            raise Invalid.field(name, f"a key must be valid Unicode of at most {MAX_NAME_BYTES} bytes")
-    return {key: tagged(item, f"{name}.{key}", depth) for key, item in value.items()}
+def _tagged_map(value: dict[Any, Any], depth: int) -> dict[str, Any]:
+    _check_depth(depth)
+    found = {}
+    for key, item in value.items():
+        _check_key(key)
+        try:
+            found[key] = _tagged(item, depth)
+        except _Unkept as error:
+            error.where = f".{key}{error.where}"
+            raise
+    return found
 
 
-def _tagged_list(value: Sequence[Any], name: str, depth: int) -> list[Any]:
-    _check_depth(name, depth)
+def _tagged_list(value: Sequence[Any], depth: int) -> list[Any]:
+    _check_depth(depth)
     if any(isinstance(item, list | tuple) for item in value):
-        raise Invalid.field(name, "a list directly inside a list cannot be stored")
-    return [tagged(item, f"{name}[{index}]", depth) for index, item in enumerate(value)]
+        raise _Unkept("a list directly inside a list cannot be stored")
+    found = []
+    for item in value:
+        try:
+            found.append(_tagged(item, depth))
+        except _Unkept as error:
+            error.where = f"[{len(found)}]{error.where}"
+            raise
+    return found
 
 
-def _check_depth(name: str, depth: int) -> None:
+@lru_cache(4096)
+def _check_key(key: Any) -> None:
+    """Remembered: the same keys come in every document."""
+    if not isinstance(key, str) or not key or _RESERVED.fullmatch(key):
+        raise _Unkept(f"{key!r} cannot be a key: keys are text, not empty, not __like_this__")
+    if not is_unicode(key) or len(key.encode()) > MAX_NAME_BYTES:
+        raise _Unkept(f"a key must be valid Unicode of at most {MAX_NAME_BYTES} bytes")
+
+
+def _check_depth(depth: int) -> None:
     if depth > MAX_DEPTH:
-        raise Invalid.field(name, f"is nested deeper than {MAX_DEPTH} levels")
+        raise _Unkept(f"is nested deeper than {MAX_DEPTH} levels")
 
 
 def is_unicode(text: str) -> bool:
@@ -101,6 +139,8 @@ def is_unicode(text: str) -> bool:
 def untagged(value: Any) -> Any:
     """The opposite of `tagged`."""
     if isinstance(value, str):
+        if _TEXT < value[:1] < _HIGHEST:  # nearly all are
+            return value
         if value.startswith(_TIME):
             return datetime.fromisoformat(value[1:])
         if value.startswith(BYTES):
@@ -115,7 +155,7 @@ def untagged(value: Any) -> Any:
 
 def dumps(tagged_value: Any) -> str:
     """One spelling per value, so that equal data are equal text."""
-    return json.dumps(tagged_value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    return _JSON.encode(tagged_value)
 
 
 def surplus(tagged_value: Any) -> int:
