@@ -138,7 +138,7 @@ async def test_figures_of_what_has_happened(api: httpx.AsyncClient, rooms: list[
     assert metrics["series"][-1]["begun"] + metrics["series"][-2]["begun"] >= 1
     found = (await api.get("/api/costs")).raise_for_status().json()
     assert found["onboardings"] >= 1
-    assert found["rooms"] >= 1
+    assert found["rooms"] > 0  # the mean of all who are there: those of other tests may have none
 
 
 async def test_the_farewell_mentions_the_member(
