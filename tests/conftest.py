@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
+import gc
 import os
+import shutil
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +21,9 @@ from local.surroundings import given, refuse_remote
 STACK_FILES = ("tests/end_to_end/", "tests/browser/")
 TOGETHER = "tests/end_to_end/together/"
 STACKS = {Path(__file__).parent / name for name in ("end_to_end", "browser")}
+StackData = Callable[[str], Path]
+
+gc.set_threshold(50_000)  # what the tests import is no garbage, however often one looks
 
 
 def pytest_configure() -> None:
@@ -57,6 +63,35 @@ class _Lanes(LoadFileScheduling):
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _Lanes:
     """For scripts/test."""
     return _Lanes(config, log)
+
+
+@pytest.fixture(scope="session")
+def stack_data(tmp_path_factory: pytest.TempPathFactory, worker_id: str, unused_tcp_port_factory: Any) -> StackData:
+    """`stack_data(name)`: a new data directory for a stack, with the homeserver in it as its first start leaves it: bot,
+    INDOC and sample rooms. Made once for all workers and copied: each first start costs as much as the rest of the stack's."""
+    from local.stack import DOMAIN
+    from local.synapse import Synapse
+
+    shared = tmp_path_factory.getbasetemp() if worker_id == "master" else tmp_path_factory.getbasetemp().parent
+    made, begun = shared / "homeserver", shared / "homeserver.begun"
+
+    def copied(name: str) -> Path:
+        with (shared / "homeserver.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not made.exists():
+                shutil.rmtree(begun, ignore_errors=True)
+                synapse = Synapse(begun, unused_tcp_port_factory(), DOMAIN, lambda _: None)
+                try:
+                    synapse.start()
+                    synapse.provision()
+                finally:
+                    synapse.kill()
+                begun.rename(made)
+        data = tmp_path_factory.mktemp(name)
+        shutil.copytree(made, data / "synapse")
+        return data
+
+    return copied
 
 
 def _name_each(items: list[pytest.Item]) -> None:

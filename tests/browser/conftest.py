@@ -18,6 +18,7 @@ from playwright.sync_api import Error as PlaywrightError
 from local import sample
 from local.stack import Stack
 from local.surroundings import given
+from tests.conftest import StackData
 from tests.end_to_end.conftest import SQLITE
 
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome") or ""
@@ -72,12 +73,12 @@ def more_settings() -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory, more_settings: dict[str, str]) -> Iterator[Stack]:
+def stack(stack_data: StackData, more_settings: dict[str, str]) -> Iterator[Stack]:
     expect.set_options(timeout=20_000)
     if not CHROMIUM:
         pytest.skip("there is no Chromium: apt install chromium, or name it in CHROMIUM")
     settings = SQLITE | given(os.environ) | {"MUSTER_FREE_PORTS": "1"} | more_settings
-    with Stack(tmp_path_factory.mktemp("stack"), settings) as started:
+    with Stack(stack_data("stack"), settings) as started:
         yield started
 
 

@@ -18,6 +18,7 @@ from benchmarks.faults.stack import FaultyStack
 from benchmarks.faults.truth import Inspection, Verdict
 from local.surroundings import EXTRAS, given
 from shared.settings import BY_NAME
+from tests.conftest import StackData
 
 QUICK = Plan(claim=3, overdue=1, lease=5, look=1)
 """Nobody waits for 90 s: a claim, a late task and the sweep's lease are over sooner, and devices that come later are
@@ -89,9 +90,9 @@ def faulty_stack(folder: Path, **settings: str) -> FaultyStack:
 
 
 @pytest.fixture(scope="module")
-def faulty(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultyStack]:
+def faulty(request: pytest.FixtureRequest, stack_data: StackData) -> Iterator[FaultyStack]:
     """On the module's STORE."""
-    with faulty_stack(tmp_path_factory.mktemp("faulty"), **getattr(request.module, "STORE", {})) as stack:
+    with faulty_stack(stack_data("faulty"), **getattr(request.module, "STORE", {})) as stack:
         yield stack
 
 

@@ -25,6 +25,7 @@ from benchmarks.faults.stack import FaultyStack
 from benchmarks.faults.truth import CLIENT, Homeserver
 from local.homeserver_setup import register
 from local.loopback import LOOPBACK
+from tests.conftest import StackData
 from tests.contracts.keys_worlds import PASSWORD, log_in
 from tests.contracts.test_keys import other_curve, other_one_time_keys
 from tests.end_to_end.conftest import SQLITE
@@ -40,8 +41,8 @@ TEXTS = ["Hello", "Welcome"]
 
 
 @pytest.fixture(scope="module")
-def sealed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultyStack]:
-    with faulty_stack(tmp_path_factory.mktemp("sealed"), MATRIX_ENABLE_ENCRYPTION="true", **SQLITE) as stack:
+def sealed(stack_data: StackData) -> Iterator[FaultyStack]:
+    with faulty_stack(stack_data("sealed"), MATRIX_ENABLE_ENCRYPTION="true", **SQLITE) as stack:
         yield stack
 
 

@@ -19,6 +19,7 @@ from local.loopback import LOOPBACK
 from local.stack import Stack
 from local.surroundings import given
 from shared.domain.members import suggested_username
+from tests.conftest import StackData
 from tests.end_to_end.conftest import SQLITE
 from tests.end_to_end.recipients.nio_client import NioRecipient
 from tests.end_to_end.recipients.node_client import NodeAbsent, NodeRecipient, install
@@ -32,12 +33,12 @@ Come = Callable[..., Awaitable[Any]]
 
 
 @pytest.fixture(scope="module")
-def sealed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def sealed(request: pytest.FixtureRequest, stack_data: StackData) -> Iterator[Stack]:
     """A stack of its own, with encryption switched on; on the module's STORE."""
     own = {name: value for name, value in given(os.environ).items() if not name.startswith(("MATRIX_", "AUTHENTIK_"))}
     own |= {"MUSTER_FREE_PORTS": "1", "MATRIX_ENABLE_ENCRYPTION": "true", "WELCOME_DELAY_SECONDS": "1"}
     own |= getattr(request.module, "STORE", {})
-    with Stack(tmp_path_factory.mktemp("sealed"), own) as stack:
+    with Stack(stack_data("sealed"), own) as stack:
         yield stack
 
 

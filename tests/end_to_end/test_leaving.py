@@ -13,6 +13,7 @@ import pytest
 
 from local.stack import Stack
 from local.surroundings import given
+from tests.conftest import StackData
 from tests.end_to_end.conftest import SQLITE, Enroll, MakeMember
 from tests.end_to_end.signal_bot import ALIAS, signal_bot
 from tests.end_to_end.together.test_main_job import authentik, matrix, membership, onboarding, until
@@ -24,13 +25,13 @@ SECONDS = {"INDOC_NUDGE_HOURS": "0.004", "INDOC_REMOVE_HOURS": "0.008"}
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def stack(stack_data: StackData) -> Iterator[Stack]:
     """One whose clock of INDOC runs, fast."""
     if os.environ.get("ADMIN_API_KEY") and os.environ.get("PUBLIC_URL"):
         pytest.skip("the stack that is given has a clock of its own")
     settings = {"MUSTER_FREE_PORTS": "1", "INDOC_CLOCK": "on", **SECONDS, **SQLITE}
     settings["MATRIX_SIGNAL_BRIDGE_ROOM_ID"] = ALIAS
-    with Stack(tmp_path_factory.mktemp("clock"), given(os.environ) | settings) as started:
+    with Stack(stack_data("clock"), given(os.environ) | settings) as started:
         yield started
 
 

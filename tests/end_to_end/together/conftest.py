@@ -12,6 +12,7 @@ import pytest
 
 from local.stack import Stack
 from local.surroundings import given
+from tests.conftest import StackData
 
 
 class GivenStack:
@@ -28,10 +29,10 @@ class GivenStack:
 
 
 @pytest.fixture(scope="package")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack | GivenStack]:
+def stack(stack_data: StackData) -> Iterator[Stack | GivenStack]:
     """`env` is its environment; `kill` and `restart` name a part: app, tasks, authentik, documents or synapse."""
     if os.environ.get("ADMIN_API_KEY") and os.environ.get("PUBLIC_URL"):
         yield GivenStack(dict(os.environ))
         return
-    with Stack(tmp_path_factory.mktemp("stack"), given(os.environ) | {"MUSTER_FREE_PORTS": "1"}) as started:
+    with Stack(stack_data("stack"), given(os.environ) | {"MUSTER_FREE_PORTS": "1"}) as started:
         yield started
