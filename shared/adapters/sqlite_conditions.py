@@ -8,6 +8,7 @@ are checked by `field_parts` and quoted here.
 from __future__ import annotations
 
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from shared.adapters.documents_common import field_parts, ordering
@@ -88,14 +89,17 @@ def _place(field: str) -> str:
     return "'" + path.replace("'", "''") + "'"
 
 
+@lru_cache(1024)
 def _type(field: str) -> str:
     return f"json_type(data, {_place(field)})"
 
 
+@lru_cache(1024)
 def _content(field: str) -> str:
     return f"json_extract(data, {_place(field)})"
 
 
+@lru_cache(1024)
 def _sorted_by(field: str) -> tuple[str, str]:
     return _RANK.format(_type(field)), f"coalesce({_content(field)}, 0)"
 

@@ -39,10 +39,13 @@ async def until(ask: Callable[[], Any], holds: Callable[[Any], bool], seconds: f
 async def onboarding(api: httpx.AsyncClient, username: str, state: str) -> Json:
     """That of a member, once it is in this state."""
 
+    mine: list[str] = []
+
     async def ask() -> Any:
-        users = (await api.get("/api/users", params={"q": username})).json()["items"]
-        mine = [user for user in users if user["username"] == username]
-        return (await api.get(f"/api/onboardings/{mine[0]['onboarding']}")).json() if mine else {}
+        if not mine:
+            users = (await api.get("/api/users", params={"q": username})).json()["items"]
+            mine.extend(user["onboarding"] for user in users if user["username"] == username and user["onboarding"])
+        return (await api.get(f"/api/onboardings/{mine[0]}")).json() if mine else {}
 
     found: Json = await until(ask, lambda answer: answer.get("state") == state)
     return found
