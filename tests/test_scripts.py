@@ -98,10 +98,31 @@ def test_an_old_python_is_told_what_is_missing(checkout: Path, tmp_path: Path) -
     for name in ("python3", "python3.11", "python3.12", "python3.13"):
         (old / name).write_text('#!/bin/sh\n[ "$1" = --version ] && echo "Python 3.9.2"\nexit 1\n')
         (old / name).chmod(0o755)
-    refused = setup(checkout, PATH=f"{old}:{os.environ['PATH']}")
+    for tool in ("bash", "dirname", "cat", "cksum", "flock"):
+        (old / tool).symlink_to(shutil.which(tool) or "")
+    refused = setup(checkout, PATH=str(old))
     assert refused.returncode
     assert "3.11 or newer; python3 here is Python 3.9.2" in refused.stderr
     assert "apt install" in refused.stderr
+
+
+def test_the_python_that_is_used(checkout: Path, tmp_path: Path) -> None:
+    """The one that is named; else the first of the versions that are locked, unless it was compiled without optimizations
+    and another was not."""
+    shutil.rmtree(checkout / ".venv")
+    slow, fast = tmp_path / "slow", tmp_path / "fast"
+    for folder, answer in ((slow, "*--enable-optimizations*) exit 1;;"), (fast, "")):
+        folder.mkdir()
+        (folder / "python3").write_text(f'#!/bin/sh\ncase "$2" in {answer} *) exit 0;; esac\n')
+        (folder / "python3").chmod(0o755)
+
+    def used(**environment: str) -> str:
+        return setup(checkout, "python", **environment).stdout.strip()
+
+    path = os.environ["PATH"]
+    assert used(PATH=f"{slow}:{fast}:{path}") == str(fast / "python3")
+    assert used(PATH=f"{fast}:{slow}:{path}") == str(fast / "python3")
+    assert used(PATH=f"{fast}:{path}", PYTHON=sys.executable) == sys.executable
 
 
 LOCKED = tuple(f"requirements{kind}.txt" for kind in ("", "-dev", "-synapse", "-sbom", "-checkov", "-import"))
