@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,7 +22,9 @@ from shared.ports import Data, Entry, Levels
 TRIES = 8
 """Of one change. Others who write at every single moment of all of them are nobody."""
 SETTLES = 0.25
-"""Seconds, at least, until what was put at the same moment has been put, and one of them chosen."""
+"""Seconds, at least, until what was put at the same moment has been put, and one of them chosen. A homeserver that
+takes long for ours takes long for theirs: twice as long as ours is waited, up to `SLOWEST` seconds."""
+SLOWEST = 10.0
 _LEVELS = "m.room.power_levels"
 
 
@@ -61,8 +64,10 @@ class MatrixPower:
             if now == level:
                 return before
             self._check(levels, user_id, level)
+            began = time.monotonic()
             await self._change(room_id, event_id, content, user_id, level)
-            await asyncio.sleep(SETTLES + random.uniform(0, SETTLES))  # noqa: S311 - not for secrets
+            settles = max(SETTLES, min(2 * (time.monotonic() - began), SLOWEST))
+            await asyncio.sleep(settles + random.uniform(0, SETTLES))  # noqa: S311 - not for secrets
             event_id, content = await self._read(room_id, creation)
         raise Outpaced(f"the power levels of {room_id}")
 
