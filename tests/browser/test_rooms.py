@@ -347,6 +347,7 @@ def test_a_bundle_and_a_plan(open_page: Open, stack: Stack, people: Furnished, w
     page.get_by_role("button", name="Save").click()
     expect(page.get_by_role("alert")).to_contain_text("changed meanwhile")
     page.get_by_role("button", name="Show it as it is now").click()
+    expect(page.get_by_role("alert")).to_be_hidden()  # with the form before
     expect(page.get_by_label("A plan may take those out")).to_be_checked()
     page.get_by_role("button", name="Save").click()
     expect(page.get_by_text("Saved.")).to_be_visible()
