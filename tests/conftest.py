@@ -17,13 +17,14 @@ from xdist.workermanage import WorkerController
 
 from local.processes import PartFailed
 from local.surroundings import given, refuse_remote
+from shared.wiring import OBJECTS
 
 STACK_FILES = ("tests/end_to_end/", "tests/browser/")
 TOGETHER = "tests/end_to_end/together/"
 STACKS = {Path(__file__).parent / name for name in ("end_to_end", "browser")}
 StackData = Callable[[str], Path]
 
-gc.set_threshold(50_000)  # what the tests import is no garbage, however often one looks
+gc.set_threshold(OBJECTS)  # what the tests import is no garbage either
 
 
 def pytest_configure() -> None:
